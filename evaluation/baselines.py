@@ -1,0 +1,84 @@
+"""What one gets without any model: the three clips that a result is compared with."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+INPAINT_RADIUS = 3  # px
+
+
+def inpainted_environment(driving_FHWC: torch.Tensor, mask_FHW: torch.Tensor) -> torch.Tensor:
+    """Return the driving frames with the mask's hole (1 = hole) filled by OpenCV's Telea inpainting, frame by frame.
+
+    Shapes: IMAGE (F, H, W, 3) float 0…1 and MASK (F, H, W); the result is an IMAGE.
+    """
+    frames = [
+        cv2.inpaint(frame, hole, INPAINT_RADIUS, cv2.INPAINT_TELEA)
+        for frame, hole in zip(_to_uint8(driving_FHWC), _to_uint8(mask_FHW >= 0.5), strict=True)
+    ]
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+def pasted_reference(
+    environment_FHWC: torch.Tensor,
+    reference_HWC: torch.Tensor,
+    character_FHW: torch.Tensor,
+    reference_mask_HW: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the environment with the reference picture stretched over the character's box of every frame.
+
+    Args:
+        environment_FHWC: IMAGE to paste into, usually `inpainted_environment`.
+        reference_HWC: the reference picture, float 0…1.
+        character_FHW: the driving character's own mask; its bounding box is where the reference goes.
+        reference_mask_HW: the reference's character mask where known: then the character alone is cut out and pasted.
+    """
+    picture, alpha = reference_HWC, torch.ones(reference_HWC.shape[:2])
+    if reference_mask_HW is not None:
+        top, bottom, left, right = bounding_box(reference_mask_HW) or (0, len(picture), 0, picture.shape[1])
+        picture, alpha = picture[top:bottom, left:right], reference_mask_HW[top:bottom, left:right].float()
+    result = environment_FHWC.clone()
+    for frame, character in zip(result, character_FHW, strict=True):
+        box = bounding_box(character)
+        if box is not None:
+            top, bottom, left, right = box
+            size = (right - left, bottom - top)
+            pasted, weight = _resize(picture, size), _resize(alpha, size)[..., None]
+            frame[top:bottom, left:right] = weight * pasted + (1 - weight) * frame[top:bottom, left:right]
+    return result
+
+
+def bounding_box(mask_HW: torch.Tensor) -> tuple[int, int, int, int] | None:
+    """Return (top, bottom, left, right) of a mask's pixels ≥ 0.5, ends exclusive; `None` where there are none."""
+    rows, columns = torch.nonzero(mask_HW >= 0.5, as_tuple=True)
+    if len(rows) == 0:
+        return None
+    return int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
+
+
+def baselines(
+    driving_FHWC: torch.Tensor,
+    mask_FHW: torch.Tensor,
+    reference_HWC: torch.Tensor,
+    character_FHW: torch.Tensor,
+    reference_mask_HW: torch.Tensor | None = None,
+) -> dict[str, torch.Tensor]:
+    """Return the three baseline clips by name. `mask_FHW` is the formulated mask, the hole that the model fills."""
+    environment = inpainted_environment(driving_FHWC, mask_FHW)
+    return {
+        "inpainted_environment": environment,
+        "pasted_reference": pasted_reference(environment, reference_HWC, character_FHW, reference_mask_HW),
+        "driving": driving_FHWC,
+    }
+
+
+def _to_uint8(values: torch.Tensor) -> np.ndarray:
+    return (values.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def _resize(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    shrinks = size[0] < picture.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return torch.from_numpy(cv2.resize(picture.float().numpy(), size, interpolation=interpolation))
