@@ -1,0 +1,35 @@
+"""Pictures, videos and pose files on disk, to and from arrays."""
+
+from .arrays import to_float, to_uint8
+from .atomic import atomic_file, atomic_folder
+from .pose import Pose, parse_poses, read_pose, to_keypoints, write_pose
+from .video import (
+    VideoFrames,
+    read_depth,
+    read_image,
+    read_mask,
+    read_video,
+    write_image,
+    write_lossless,
+    write_video,
+)
+
+__all__ = [
+    "Pose",
+    "VideoFrames",
+    "atomic_file",
+    "atomic_folder",
+    "parse_poses",
+    "read_depth",
+    "read_image",
+    "read_mask",
+    "read_pose",
+    "read_video",
+    "to_float",
+    "to_keypoints",
+    "to_uint8",
+    "write_image",
+    "write_lossless",
+    "write_pose",
+    "write_video",
+]
