@@ -1,0 +1,163 @@
+"""The single checkpoint file: safetensors with the model's configuration as JSON in the header.
+
+Keys: `denoiser.* reference.* motion.* objects.*`, and `vae.*` when an autoencoder is bundled.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .autoencoder import LatentCodec, PatchAutoencoder
+from .config import ModelConfig
+from .layers import to_channels_last
+from .model import AnimationModel
+
+BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
+CONFIG_KEY = "inhabit.config"
+_COMFY_PREFIX = "model.diffusion_model."  # ComfyUI's ModelSave puts it before every key
+
+
+def save(path: str | Path, model: AnimationModel, vae: PatchAutoencoder | None = None, *,
+         dtype: torch.dtype | None = None, metadata: dict[str, str] | None = None) -> None:
+    """Write one checkpoint; the file appears complete or not at all.
+
+    Args:
+        path: ends in `.safetensors`.
+        model: networks to save, with `model.config` in the header.
+        vae: bundled autoencoder, saved under `vae.`.
+        dtype: storage type; None keeps each tensor's own.
+        metadata: further header entries (ModelSpec: `modelspec.author`, `modelspec.description`, …).
+    """
+    tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+    if vae is not None:
+        tensors |= {f"vae.{name}": _stored(tensor, dtype) for name, tensor in vae.state_dict().items()}
+    header = {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": f"inhabit/{model.config.name}",
+        "modelspec.implementation": "inhabit",
+        "modelspec.title": f"Inhabit {model.config.name}",
+        "modelspec.prediction_type": model.config.schedule.prediction,
+        CONFIG_KEY: model.config.model_dump_json(),
+        **(metadata or {}),
+    }
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        save_file(tensors, partial, metadata=header)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_config(path: str | Path) -> ModelConfig:
+    """The configuration in a checkpoint's header.
+
+    Raises:
+        InputError: the file is missing, truncated, not safetensors, or not an Inhabit checkpoint.
+    """
+    with _open(path) as file:
+        header = file.metadata() or {}
+        first = next(iter(file.keys()), "no keys at all")
+    if CONFIG_KEY not in header:
+        raise InputError(
+            f"{path} is not an Inhabit checkpoint (no {CONFIG_KEY} in its header; first key {first}): "
+            "give a file made by `inhabit train`, or `puppets` for the bundled model"
+        )
+    try:
+        return ModelConfig.model_validate_json(header[CONFIG_KEY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path} has a configuration this version cannot read ({place}: {first['msg']})") from error
+
+
+def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32,
+         operations=nn) -> AnimationModel:
+    """Load the animation model of a checkpoint, ready for inference (channels-last, eval mode).
+
+    Args:
+        path: checkpoint written by `save` (or by ComfyUI's ModelSave from such a MODEL).
+        device: where the weights go.
+        dtype: compute and storage type of the weights.
+        operations: namespace of the layers, `torch.nn` or `comfy.ops…`.
+    Raises:
+        InputError: see `read_config`; or keys are missing or left over, by name.
+    """
+    with torch.device("meta"):
+        model = AnimationModel(read_config(path), operations)
+    tensors = _read(path, device, dtype, keep=lambda name: not name.startswith("vae."))
+    _assign(model, tensors, path)
+    return to_channels_last(model).eval().requires_grad_(False)
+
+
+def load_codec(path: str | Path, device: str | torch.device = "cpu",
+               dtype: torch.dtype = torch.float32) -> LatentCodec | None:
+    """The bundled autoencoder as a `LatentCodec`, or None when the checkpoint carries none.
+
+    Raises:
+        InputError: see `load`.
+    """
+    config = read_config(path)
+    if config.autoencoder is None:
+        return None
+    with torch.device("meta"):
+        vae = PatchAutoencoder(config.autoencoder)
+    tensors = _read(path, device, dtype, keep=lambda name: name.startswith("vae."))
+    _assign(vae, {name.removeprefix("vae."): tensor for name, tensor in tensors.items()}, path)
+    vae = to_channels_last(vae).eval().requires_grad_(False)
+    return LatentCodec(vae, scale=config.latent.scale, downscale=config.latent.downscale)
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    dtype = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to("cpu", dtype).contiguous()
+
+
+def _open(path: str | Path):
+    if not Path(path).is_file():
+        raise InputError(f"checkpoint {path} does not exist: give an existing .safetensors file")
+    try:
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        size = Path(path).stat().st_size
+        raise InputError(
+            f"{path} ({size} bytes) is not a complete .safetensors file: copy or download it again"
+        ) from error
+
+
+def _read(path: str | Path, device, dtype: torch.dtype, keep) -> dict[str, Tensor]:
+    tensors = {}
+    with _open(path) as file:
+        for key in file.keys():
+            name = key.removeprefix(_COMFY_PREFIX)
+            if keep(name):
+                tensor = file.get_tensor(key)
+                tensors[name] = tensor.to(device, dtype if tensor.is_floating_point() else None)
+    return tensors
+
+
+def _assign(module: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Give the tensors to a module built on the meta device, all of them or an error that names the difference."""
+    expected = module.state_dict()
+    missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if missing or unexpected:
+        raise InputError(
+            f"{path} does not fit its configuration: {len(missing)} keys missing {missing[:3]}, "
+            f"{len(unexpected)} unexpected {unexpected[:3]}"
+        )
+    wrong = [name for name, tensor in tensors.items() if tensor.shape != expected[name].shape]
+    if wrong:
+        name = wrong[0]
+        raise InputError(
+            f"{path} does not fit its configuration: {name} has shape {tuple(tensors[name].shape)}, "
+            f"expected {tuple(expected[name].shape)} ({len(wrong)} such keys)"
+        )
+    module.load_state_dict(tensors, assign=True)

@@ -1,0 +1,159 @@
+"""Model configuration: frozen, complete, stored as JSON in the checkpoint's header."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MotionModuleConfig(_Frozen):
+    """AnimateDiff temporal layers (one after every spatial layer of the denoiser)."""
+
+    heads: int = 8
+    max_frames: int = 32  # length of the position table: the longest window
+    mid_block: bool = True
+    norm_groups: int = 32
+    norm_per_frame: bool = True  # True: AnimateDiff / Animate Anyone; False: statistics over all frames (diffusers)
+
+
+class UNetConfig(_Frozen):
+    """Shape shared by the denoiser and the ReferenceNet; the names follow diffusers' UNets."""
+
+    in_channels: int = 4
+    out_channels: int = 4
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    attention: tuple[bool, ...] = (True, True, True, False)  # spatial attention, a flag per level
+    layers_per_block: int = 2
+    heads: int = 8
+    cross_attention_dim: int | None = 768  # None: no cross-attention layers at all
+    norm_groups: int = 32
+    motion_modules: MotionModuleConfig = MotionModuleConfig()
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> UNetConfig:
+        if len(self.attention) != len(self.block_out_channels):
+            raise ValueError(
+                f"attention has {len(self.attention)} flags for {len(self.block_out_channels)} levels of "
+                "block_out_channels: give one a level"
+            )
+        return self
+
+
+class ReferenceConfig(_Frozen):
+    """ReferenceNet: where its features enter the denoiser, and what it sees."""
+
+    mode: Literal["midup", "full"] = "midup"  # Animate Anyone 2: mid and up blocks; v1 weights: all blocks
+    coordinates: bool = False  # two extra input channels, x and y in -1…1
+
+
+class MotionGuiderConfig(_Frozen):
+    """Depth-wise pose modulation. `channels`: v1 pose-guider widths; one stride of 2 between neighbours."""
+
+    channels: tuple[int, ...] = (16, 32, 96, 256)
+    depth: bool = True
+    heads: int = 8
+
+
+class ObjectGuiderConfig(_Frozen):
+    """Object guider and spatial blending. `blend_bias`: initial bias before the sigmoid of eq. 3."""
+
+    blend_bias: float = -3.0  # as printed in the paper: 0.0, which halves a pretrained network's features
+
+
+class LatentConfig(_Frozen):
+    """The VAE's latents as the denoiser sees them: `scale` multiplies what the encoder returns."""
+
+    channels: int = 4
+    downscale: int = 8
+    scale: float = 0.18215
+
+
+class ScheduleConfig(_Frozen):
+    """Training noise schedule and what the network predicts."""
+
+    betas: Literal["linear", "scaled_linear"] = "linear"
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    train_steps: int = 1000
+    zero_terminal_snr: bool = True
+    prediction: Literal["epsilon", "v"] = "v"
+
+
+class SamplingConfig(_Frozen):
+    """Defaults used where the user gives none."""
+
+    steps: int = 25
+    guidance: float = 3.5
+    window: int = 24
+    overlap: int = 4
+
+
+class AutoencoderConfig(_Frozen):
+    """The small bundled autoencoder (see `autoencoder.py`)."""
+
+    patch: int = 4
+    latent_channels: int = 4
+    encoder_channels: int = 64
+    decoder_channels: int = 128
+    blocks: int = 3
+
+
+class ModelConfig(_Frozen):
+    """Everything needed to build an `AnimationModel` (and its bundled autoencoder, when there is one)."""
+
+    name: str
+    unet: UNetConfig = UNetConfig()
+    environment: bool = True  # environment and mask channels at the denoiser's input
+    reference: ReferenceConfig = ReferenceConfig()
+    motion: MotionGuiderConfig = MotionGuiderConfig()
+    objects: ObjectGuiderConfig = ObjectGuiderConfig()
+    latent: LatentConfig = LatentConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    autoencoder: AutoencoderConfig | None = None
+
+    @model_validator(mode="after")
+    def _resolutions_agree(self) -> ModelConfig:
+        guider_downscale = 2 ** (len(self.motion.channels) - 1)
+        if guider_downscale != self.latent.downscale:
+            raise ValueError(
+                f"motion.channels has {len(self.motion.channels)} widths, a downscale of {guider_downscale}, but "
+                f"latent.downscale is {self.latent.downscale}: they must be equal"
+            )
+        if self.autoencoder and self.autoencoder.patch != self.latent.downscale:
+            raise ValueError(
+                f"autoencoder.patch {self.autoencoder.patch} must equal latent.downscale {self.latent.downscale}"
+            )
+        return self
+
+    @property
+    def size_multiple(self) -> int:
+        """Frame sides must be multiples of this many pixels (8 at least, as ComfyUI's images are cropped to)."""
+        return max(8, self.latent.downscale)
+
+
+PRESETS: dict[str, ModelConfig] = {
+    "sd15": ModelConfig(name="sd15"),
+    "puppets": ModelConfig(
+        name="puppets",
+        unet=UNetConfig(
+            block_out_channels=(64, 128, 160),
+            attention=(False, True, True),
+            layers_per_block=1,
+            heads=4,
+            cross_attention_dim=None,
+            norm_groups=16,
+            motion_modules=MotionModuleConfig(heads=4, max_frames=24, mid_block=False, norm_groups=16),
+        ),
+        reference=ReferenceConfig(coordinates=True),
+        motion=MotionGuiderConfig(channels=(16, 32, 64), heads=2),
+        latent=LatentConfig(downscale=4, scale=1.0),
+        sampling=SamplingConfig(steps=10, guidance=1.0, window=16, overlap=4),
+        autoencoder=AutoencoderConfig(),
+    ),
+}

@@ -1,0 +1,238 @@
+"""Layers of the UNets. Parameter names are diffusers', so public weights and LoRAs map without tables.
+
+`operations` is the namespace layers are taken from: `torch.nn`, or ComfyUI's `comfy.ops` (casting, offload, LoRA).
+Spatial layers work on (N, C, h, w) with N = clips × frames; channels-last memory makes the token views free.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+def to_channels_last(module: nn.Module) -> nn.Module:
+    """Put 2-D convolution weights into channels-last memory, in place: about twice as fast on CPUs, free on GPUs."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
+def timestep_embedding(timesteps: Tensor, channels: int) -> Tensor:
+    """Sinusoidal embedding (B,) → (B, channels): cosines first, then sines, frequencies 10000^(-i/half)."""
+    half = channels // 2
+    frequencies = torch.exp(-math.log(10000.0) / half * torch.arange(half, device=timesteps.device, dtype=torch.float32))
+    angles = timesteps.float()[:, None] * frequencies[None]
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
+    """Multi-head attention on (B, tokens, C) tensors; `mask` (B, 1, 1 or queries, keys), True = visible."""
+    query, key, value = (rearrange(x, "b n (h d) -> b h n d", h=heads) for x in (query, key, value))
+    attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return rearrange(attended, "b h n d -> b n (h d)")
+
+
+class TimestepEmbedding(nn.Module):
+    def __init__(self, channels: int, embedding: int, operations) -> None:
+        super().__init__()
+        self.linear_1 = operations.Linear(channels, embedding)
+        self.linear_2 = operations.Linear(embedding, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear_2(F.silu(self.linear_1(x)))
+
+
+class ResnetBlock(nn.Module):
+    """Two 3×3 convolutions with the time embedding added between them."""
+
+    def __init__(self, in_channels: int, out_channels: int, embedding: int, groups: int, operations) -> None:
+        super().__init__()
+        self.norm1 = operations.GroupNorm(groups, in_channels, eps=1e-5)
+        self.conv1 = operations.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.time_emb_proj = operations.Linear(embedding, out_channels)
+        self.norm2 = operations.GroupNorm(groups, out_channels, eps=1e-5)
+        self.conv2 = operations.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv_shortcut = operations.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """x (N, C, h, w); embedding (N, E) after its SiLU."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = h + self.time_emb_proj(embedding)[:, :, None, None]
+        h = self.conv2(F.silu(self.norm2(h)))
+        return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+
+
+class Attention(nn.Module):
+    """Attention of queries x over a context; further keys/values may be joined to the context's."""
+
+    def __init__(self, channels: int, context_channels: int, heads: int, operations) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = operations.Linear(channels, channels, bias=False)
+        self.to_k = operations.Linear(context_channels, channels, bias=False)
+        self.to_v = operations.Linear(context_channels, channels, bias=False)
+        self.to_out = nn.ModuleList([operations.Linear(channels, channels)])
+
+    def forward(self, x: Tensor, context: Tensor, joined: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """x (B, n, C), context (B, m, D), joined keys and values (B, r, C) each → (B, n, C)."""
+        key, value = self.to_k(context), self.to_v(context)
+        if joined is not None:
+            key, value = torch.cat([key, joined[0]], dim=1), torch.cat([value, joined[1]], dim=1)
+        return self.to_out[0](attention(self.to_q(x), key, value, self.heads))
+
+
+class GEGLU(nn.Module):
+    def __init__(self, channels: int, inner: int, operations) -> None:
+        super().__init__()
+        self.proj = operations.Linear(channels, 2 * inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, gate = self.proj(x).chunk(2, dim=-1)
+        return x * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, channels: int, operations) -> None:
+        super().__init__()
+        # index 1 is a dropout in diffusers: kept as an empty place so that the names agree
+        self.net = nn.ModuleList(
+            [GEGLU(channels, 4 * channels, operations), nn.Identity(), operations.Linear(4 * channels, channels)]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net[2](self.net[0](x))
+
+
+class SpatialTransformerBlock(nn.Module):
+    """Self-attention that may also look at reference tokens, cross-attention to the context, feed-forward."""
+
+    def __init__(self, channels: int, context_channels: int | None, heads: int, operations) -> None:
+        super().__init__()
+        self.norm1 = operations.LayerNorm(channels)
+        self.attn1 = Attention(channels, channels, heads, operations)
+        if context_channels is not None:
+            self.norm2 = operations.LayerNorm(channels)
+            self.attn2 = Attention(channels, context_channels, heads, operations)
+        else:
+            self.attn2 = None
+        self.norm3 = operations.LayerNorm(channels)
+        self.ff = FeedForward(channels, operations)
+
+    def forward(
+        self, x: Tensor, context: Tensor | None, reference: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """x (N, tokens, C) → (result, the `norm1` output that a ReferenceNet hands to the denoiser)."""
+        normed = self.norm1(x)
+        x = x + self.attn1(normed, normed, reference)
+        if self.attn2 is not None:
+            x = x + self.attn2(self.norm2(x), context)
+        return x + self.ff(self.norm3(x)), normed
+
+
+class SpatialTransformer(nn.Module):
+    """One transformer block over the pixels of each frame (diffusers `Transformer2DModel`)."""
+
+    def __init__(self, channels: int, context_channels: int | None, heads: int, groups: int, operations) -> None:
+        super().__init__()
+        self.norm = operations.GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = operations.Conv2d(channels, channels, 1)
+        block = SpatialTransformerBlock(channels, context_channels, heads, operations)
+        self.transformer_blocks = nn.ModuleList([block])
+        self.proj_out = operations.Conv2d(channels, channels, 1)
+
+    def forward(
+        self, x: Tensor, context: Tensor | None, reference: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x (N, C, h, w), context (N, L, D), reference keys/values (N, r, C) → (x, features (N, h·w, C))."""
+        height, width = x.shape[-2:]
+        tokens = rearrange(self.proj_in(self.norm(x)), "n c h w -> n (h w) c")
+        tokens, features = self.transformer_blocks[0](tokens, context, reference)
+        return x + self.proj_out(rearrange(tokens, "n (h w) c -> n c h w", h=height, w=width)), features
+
+
+class PositionTable(nn.Module):
+    """Sinusoidal frame positions (sines at even, cosines at odd channels); saved with the weights, as published."""
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+        position = torch.arange(length)[:, None]
+        rates = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
+        table = torch.stack([torch.sin(position * rates), torch.cos(position * rates)], dim=-1)
+        self.register_buffer("pe", table.reshape(1, length, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.pe[:, : x.shape[1]].to(x)
+
+
+class TemporalTransformerBlock(nn.Module):
+    """Two self-attentions over the frames and a feed-forward (AnimateDiff)."""
+
+    def __init__(self, channels: int, heads: int, max_frames: int, operations) -> None:
+        super().__init__()
+        self.pos_embed = PositionTable(channels, max_frames)
+        self.norm1 = operations.LayerNorm(channels)
+        self.attn1 = Attention(channels, channels, heads, operations)
+        self.norm2 = operations.LayerNorm(channels)
+        self.attn2 = Attention(channels, channels, heads, operations)
+        self.norm3 = operations.LayerNorm(channels)
+        self.ff = FeedForward(channels, operations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (pixels, frames, C)."""
+        for norm, attn in ((self.norm1, self.attn1), (self.norm2, self.attn2)):
+            positioned = self.pos_embed(norm(x))
+            x = x + attn(positioned, positioned)
+        return x + self.ff(self.norm3(x))
+
+
+class MotionModule(nn.Module):
+    """AnimateDiff motion module: every pixel attends over the frames of its clip; starts as the identity."""
+
+    def __init__(
+        self, channels: int, heads: int, max_frames: int, groups: int, norm_per_frame: bool, operations
+    ) -> None:
+        super().__init__()
+        self.norm_per_frame = norm_per_frame
+        self.norm = operations.GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = operations.Linear(channels, channels)
+        self.transformer_blocks = nn.ModuleList([TemporalTransformerBlock(channels, heads, max_frames, operations)])
+        self.proj_out = operations.Linear(channels, channels)
+        nn.init.zeros_(self.proj_out.weight)
+        nn.init.zeros_(self.proj_out.bias)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """x (B·F, C, h, w) with F = `frames` at most the position table's length."""
+        height, width = x.shape[-2:]
+        tokens = rearrange(self._normalise(x, frames), "(b f) c h w -> (b h w) f c", f=frames)
+        tokens = self.proj_out(self.transformer_blocks[0](self.proj_in(tokens)))
+        return x + rearrange(tokens, "(b h w) f c -> (b f) c h w", h=height, w=width)
+
+    def _normalise(self, x: Tensor, frames: int) -> Tensor:
+        if self.norm_per_frame:
+            return self.norm(x)
+        over_clip = self.norm(rearrange(x, "(b f) c h w -> b c f h w", f=frames))
+        return rearrange(over_clip, "b c f h w -> (b f) c h w")
+
+
+class Downsample(nn.Module):
+    def __init__(self, channels: int, operations) -> None:
+        super().__init__()
+        self.conv = operations.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class Upsample(nn.Module):
+    def __init__(self, channels: int, operations) -> None:
+        super().__init__()
+        self.conv = operations.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Nearest-neighbour to `size`, the skip connection's (so that odd latent sizes work), then a convolution."""
+        return self.conv(F.interpolate(x, size=size, mode="nearest"))

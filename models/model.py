@@ -1,0 +1,98 @@
+"""The whole animation model: denoiser, ReferenceNet, motion guider, object guider."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .motion import MotionGuider
+from .objects import ObjectGuider
+from .reference import ReferenceNet
+from .unet import Injections, KeysValues, UNet
+
+
+class AnimationModel(nn.Module):
+    """Animate Anyone 2's networks. Attribute names are the checkpoint's prefixes.
+
+    Use: `features = model.reference(latents, context)` and `keys_values = model.project_reference(features)` once per
+    run, `model.motion(…)` and `model.objects(…)` once per window, `model.denoise(…)` every step.
+    """
+
+    def __init__(self, config: ModelConfig, operations=nn) -> None:
+        super().__init__()
+        self.config = config
+        environment_channels = (config.latent.channels + 1) if config.environment else 0
+        self.denoiser = UNet(
+            config.unet, in_channels=config.unet.in_channels + environment_channels, temporal=True,
+            operations=operations,
+        )
+        self.reference = ReferenceNet(config, operations)
+        self.motion = MotionGuider(config, operations)
+        self.objects = ObjectGuider(config, operations)
+        # Not in paper: environment and mask enter through further input channels whose weights start at zero
+        self.denoiser.conv_in.weight.data[:, config.unet.in_channels :] = 0
+
+    def project_reference(self, features: dict[str, Tensor]) -> KeysValues:
+        """ReferenceNet features → keys and values of the denoiser's self-attentions, (B, tokens, C) each."""
+        projected = {}
+        for name, feature in features.items():
+            attn = self.denoiser.get_submodule(name).transformer_blocks[0].attn1
+            projected[name] = (attn.to_k(feature), attn.to_v(feature))
+        return projected
+
+    def denoise(
+        self,
+        latents_BFCHW: Tensor,
+        timesteps_B: Tensor,
+        context: Tensor | None = None,
+        *,
+        reference: KeysValues | None = None,
+        environment: Tensor | None = None,
+        mask: Tensor | None = None,
+        motion: Tensor | None = None,
+        objects: list[Tensor] | None = None,
+        temporal: bool = True,
+    ) -> Tensor:
+        """Predict noise or velocity (`config.schedule.prediction`). A keyword left None is a mechanism switched off.
+
+        Args:
+            latents_BFCHW: (B, F, 4, h, w) noisy latents.
+            timesteps_B: (B,) 0…999.
+            context: (B, L, D) image embedding for cross-attention, for models that have it.
+            reference: from `project_reference`, batch B, or 1 to serve all clips.
+            environment: (B, F, 4, h, w) latents of the driving frames with the character region blanked.
+            mask: (B, F, 1, h, w) formulated mask, 1 = generate here; given with `environment`.
+            motion: (B, F, C0, h, w) from `model.motion`.
+            objects: from `model.objects`, features of the same B·F frames.
+            temporal: False for independent frames: motion modules are skipped.
+        Returns:
+            (B, F, 4, h, w).
+        """
+        batch, frames = latents_BFCHW.shape[:2]
+        if context is not None:
+            context = context.expand(batch, -1, -1).repeat_interleave(frames, dim=0)
+        if reference is not None:
+            reference = {name: _over_frames(kv, batch, frames) for name, kv in reference.items()}
+        blend = functools.partial(self.objects.blend, features=objects) if objects is not None else None
+        injections = Injections(context=context, reference=reference, blend=blend, temporal=temporal)
+        added = rearrange(motion, "b f c h w -> (b f) c h w") if motion is not None else None
+        x = self._with_environment(latents_BFCHW, environment, mask)
+        return self.denoiser(x, timesteps_B.expand(batch), injections, added)
+
+    def _with_environment(self, latents: Tensor, environment: Tensor | None, mask: Tensor | None) -> Tensor:
+        if not self.config.environment:
+            return latents
+        if environment is None:
+            extra = latents.new_zeros(*latents.shape[:2], self.config.latent.channels + 1, *latents.shape[3:])
+        else:
+            extra = torch.cat([environment, mask], dim=2)
+        return torch.cat([latents, extra.to(latents.dtype)], dim=2)
+
+
+def _over_frames(keys_values: tuple[Tensor, Tensor], batch: int, frames: int) -> tuple[Tensor, Tensor]:
+    """(B or 1, r, C) → (B·F, r, C): every frame of a clip sees its clip's reference."""
+    return tuple(x.expand(batch, -1, -1).repeat_interleave(frames, dim=0) for x in keys_values)

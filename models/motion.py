@@ -1,0 +1,107 @@
+"""Motion guider: depth-wise pose modulation (AA2 §3.4) on the pose guider of Animate Anyone (v1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .layers import Attention, attention
+
+
+class ConvEncoder(nn.Module):
+    """v1 pose-guider stack: per pair of widths a 3×3 convolution and a strided one, SiLU after each."""
+
+    def __init__(self, in_channels: int, channels: tuple[int, ...], operations) -> None:
+        super().__init__()
+        self.conv_in = operations.Conv2d(in_channels, channels[0], 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for width, following in zip(channels, channels[1:]):
+            self.blocks.append(operations.Conv2d(width, width, 3, padding=1))
+            self.blocks.append(operations.Conv2d(width, following, 3, padding=1, stride=2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.silu(self.conv_in(x))
+        for block in self.blocks:
+            x = F.silu(block(x))
+        return x
+
+
+class SkeletonEncoder(ConvEncoder):
+    """The encoder with v1's zero-initialised output convolution (same 16 keys as `pose_guider.pth`)."""
+
+    def __init__(self, in_channels: int, channels: tuple[int, ...], out_channels: int, operations) -> None:
+        super().__init__(in_channels, channels, operations)
+        self.conv_out = operations.Conv2d(channels[-1], out_channels, 3, padding=1)
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
+
+
+class LimbAttention(Attention):
+    """Cross-attention from skeleton features to depth features, over the tokens on the skeleton only.
+
+    Depth is known on the binarised skeleton alone (structured depth), so other tokens have nothing to say or ask.
+    # Not in paper: the output projection starts at zero, so the guider starts as v1's.
+    """
+
+    def __init__(self, channels: int, heads: int, operations) -> None:
+        super().__init__(channels, channels, heads, operations)
+        nn.init.zeros_(self.to_out[0].weight)
+        nn.init.zeros_(self.to_out[0].bias)
+
+    def forward(self, skeleton: Tensor, depth: Tensor, on_limb: Tensor) -> Tensor:
+        """skeleton, depth (N, C, h, w); on_limb (N, h·w) bool → skeleton features with depth merged in."""
+        height, width = skeleton.shape[-2:]
+        queries, keys = (rearrange(x, "n c h w -> n (h w) c") for x in (skeleton, depth))
+        count = int(on_limb.sum(dim=1).max())
+        if count == 0:
+            return skeleton
+        order = on_limb.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :count, None]
+        valid = on_limb.gather(1, order[..., 0])
+        q = queries.gather(1, order.expand(-1, -1, queries.shape[2]))
+        kv = keys.gather(1, order.expand(-1, -1, keys.shape[2]))
+        visible = valid | ~valid.any(dim=1, keepdim=True)  # a frame without a skeleton attends to nothing it keeps
+        merged = attention(self.to_q(q), self.to_k(kv), self.to_v(kv), self.heads, visible[:, None, None, :])
+        merged = self.to_out[0](merged) * valid[..., None]
+        queries = queries.scatter_add(1, order.expand(-1, -1, queries.shape[2]), merged.to(queries.dtype))
+        return rearrange(queries, "n (h w) c -> n c h w", h=height, w=width)
+
+
+class MotionGuider(nn.Module):
+    """Skeleton (and structured depth) → features added to the denoiser's first feature map; zero at the start."""
+
+    def __init__(self, config: ModelConfig, operations=nn) -> None:
+        super().__init__()
+        guider = config.motion
+        width = guider.channels[-1]
+        self.skeleton = SkeletonEncoder(3, guider.channels, config.unet.block_out_channels[0], operations)
+        if guider.depth:
+            self.depth = ConvEncoder(1, guider.channels, operations)
+            self.depth_attention = LimbAttention(width, guider.heads, operations)
+        self.temporal = operations.Conv3d(width, width, 3, padding=1)
+        nn.init.zeros_(self.temporal.weight)  # Not in paper: a residual that starts at zero
+        nn.init.zeros_(self.temporal.bias)
+
+    def forward(self, skeleton_BFCHW: Tensor, depth_BFCHW: Tensor | None = None, *, temporal: bool = True) -> Tensor:
+        """Motion features.
+
+        Args:
+            skeleton_BFCHW: (B, F, 3, H, W) skeleton pictures, 0…1, black where there is none.
+            depth_BFCHW: (B, F, 1, H, W) structured depth, 0…1 with 1 = near, 0 off the skeleton; None: not used.
+            temporal: model time with the 3-D convolution; off when the frames are not consecutive.
+        Returns:
+            (B, F, C0, h, w), h = H / latent downscale.
+        """
+        batch = skeleton_BFCHW.shape[0]
+        skeleton = rearrange(skeleton_BFCHW, "b f c h w -> (b f) c h w")
+        x = ConvEncoder.forward(self.skeleton, skeleton.contiguous(memory_format=torch.channels_last))
+        if depth_BFCHW is not None:
+            depth = self.depth(rearrange(depth_BFCHW, "b f c h w -> (b f) c h w"))
+            on_limb = F.adaptive_max_pool2d(skeleton.amax(dim=1, keepdim=True), x.shape[-2:]).flatten(1) > 0.05
+            x = self.depth_attention(x, depth, on_limb)
+        if temporal:
+            clips = rearrange(x, "(b f) c h w -> b c f h w", b=batch)
+            x = x + rearrange(self.temporal(clips), "b c f h w -> (b f) c h w")
+        return rearrange(self.skeleton.conv_out(x), "(b f) c h w -> b f c h w", b=batch)

@@ -1,0 +1,51 @@
+"""ReferenceNet: a UNet of the denoiser's shape that reads the character image (Animate Anyone, §3.2; AA2 §3.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .unet import Injections, UNet
+
+
+class ReferenceNet(UNet):
+    """Features for the denoiser's spatial self-attentions, paired by block name.
+
+    `midup` (AA2) hands over the mid and up blocks' features, `full` (v1 weights) the down blocks' as well.
+    """
+
+    def __init__(self, config: ModelConfig, operations=nn) -> None:
+        self.coordinates = config.reference.coordinates
+        in_channels = config.unet.in_channels + 2 * self.coordinates
+        super().__init__(config.unet, in_channels=in_channels, temporal=False, head=False, operations=operations)
+        self.mode = config.reference.mode
+
+    def forward(self, latents_BCHW: Tensor, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Read the character image once, at timestep 0.
+
+        Args:
+            latents_BCHW: (B, 4, h, w) clean latents of the character image.
+            context: (B, L, D) image embedding for cross-attention, when the model has it.
+        Returns:
+            attention name → (B, tokens, C), the `norm1` outputs of the spatial self-attentions.
+        """
+        x = latents_BCHW
+        if self.coordinates:
+            x = torch.cat([x, _coordinates(x)], dim=1)
+        injections = Injections(context=context, temporal=False, features={})
+        timesteps = torch.zeros(x.shape[0], device=x.device)
+        self.trunk(x.contiguous(memory_format=torch.channels_last), timesteps, injections)
+        if self.mode == "full":
+            return injections.features
+        return {name: f for name, f in injections.features.items() if not name.startswith("down_blocks")}
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """(B, 2, h, w): x and y in -1…1. # Not in paper: lets attention find body parts by place in the picture, which
+    a small network would otherwise learn late."""
+    batch, _, height, width = x.shape
+    rows = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)
+    columns = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
+    grid_y, grid_x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([grid_x, grid_y]).expand(batch, -1, -1, -1)

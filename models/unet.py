@@ -1,0 +1,193 @@
+"""The UNet of Stable Diffusion 1.5's family, with AnimateDiff's motion modules when `temporal`.
+
+One class serves the denoiser (`temporal=True`) and, through `ReferenceNet`, the appearance encoder.
+State-dict keys are those of diffusers' `UNetMotionModel` and `UNet2DConditionModel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .config import UNetConfig
+from .layers import (
+    Downsample,
+    MotionModule,
+    ResnetBlock,
+    SpatialTransformer,
+    TimestepEmbedding,
+    Upsample,
+    timestep_embedding,
+)
+
+KeysValues = dict[str, tuple[Tensor, Tensor]]
+Blend = Callable[[str, Tensor], Tensor]
+
+
+@dataclass
+class Injections:
+    """What the papers inject into the UNet's layers; a mechanism that is off is None and costs nothing."""
+
+    frames: int = 1
+    context: Tensor | None = None  # (B·F, L, D) for cross-attention
+    reference: KeysValues | None = None  # spatial attention name → keys, values (B·F, r, C)
+    blend: Blend | None = None  # (layer name, features) → blended features
+    temporal: bool = True
+    features: dict[str, Tensor] | None = None  # a dictionary here is filled: attention name → norm1 output (B·F, n, C)
+
+
+class Level(nn.Module):
+    """The layers of one resolution: resnets, spatial attentions, motion modules, and a resampler."""
+
+    def __init__(self, name: str, channels_in: list[int], channels: int, config: UNetConfig, *, attention: bool,
+                 motion: bool, resampler: str | None, operations) -> None:
+        super().__init__()
+        self.name = name
+        embedding = 4 * config.block_out_channels[0]
+        groups = config.norm_groups
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(width, channels, embedding, groups, operations) for width in channels_in]
+        )
+        count = len(channels_in) - (name == "mid_block")
+        if attention:
+            self.attentions = nn.ModuleList(
+                [SpatialTransformer(channels, config.cross_attention_dim, config.heads, groups, operations)
+                 for _ in range(count)]
+            )
+        if motion:
+            mm = config.motion_modules
+            self.motion_modules = nn.ModuleList(
+                [MotionModule(channels, mm.heads, mm.max_frames, mm.norm_groups, mm.norm_per_frame, operations)
+                 for _ in range(count)]
+            )
+        if resampler == "down":
+            self.downsamplers = nn.ModuleList([Downsample(channels, operations)])
+        if resampler == "up":
+            self.upsamplers = nn.ModuleList([Upsample(channels, operations)])
+
+    def after_resnet(self, index: int, x: Tensor, injections: Injections) -> Tensor:
+        """Spatial attention (with reference), spatial blending of objects, motion module: what follows a resnet."""
+        name = f"{self.name}.attentions.{index}"
+        if hasattr(self, "attentions"):
+            reference = injections.reference.get(name) if injections.reference else None
+            x, features = self.attentions[index](x, injections.context, reference)
+            if injections.features is not None:
+                injections.features[name] = features
+        if injections.blend is not None:
+            x = injections.blend(f"{self.name}.{index}", x)
+        if injections.temporal and hasattr(self, "motion_modules"):
+            x = self.motion_modules[index](x, injections.frames)
+        return x
+
+
+class UNet(nn.Module):
+    """Denoiser, or appearance encoder when `temporal` and `head` are off.
+
+    Args:
+        config: widths, levels and heads.
+        in_channels: channels of the input convolution (noise, and environment and mask or coordinates after it).
+        temporal: build motion modules.
+        head: build the output norm and convolution.
+        operations: namespace of the layers (`torch.nn` or `comfy.ops…`).
+    """
+
+    def __init__(self, config: UNetConfig, *, in_channels: int, temporal: bool, head: bool = True,
+                 operations=nn) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.block_out_channels
+        self.conv_in = operations.Conv2d(in_channels, widths[0], 3, padding=1)
+        self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0], operations)
+        self.down_blocks = self._down_levels(temporal, operations)
+        self.mid_block = Level(
+            "mid_block", [widths[-1]] * 2, widths[-1], config, attention=True,
+            motion=temporal and config.motion_modules.mid_block, resampler=None, operations=operations,
+        )
+        self.up_blocks = self._up_levels(temporal, operations)
+        if head:
+            self.conv_norm_out = operations.GroupNorm(config.norm_groups, widths[0], eps=1e-5)
+            self.conv_out = operations.Conv2d(widths[0], config.out_channels, 3, padding=1)
+
+    def _down_levels(self, temporal: bool, operations) -> nn.ModuleList:
+        widths, levels = self.config.block_out_channels, nn.ModuleList()
+        for i, width in enumerate(widths):
+            channels_in = [widths[max(i - 1, 0)]] + [width] * (self.config.layers_per_block - 1)
+            levels.append(
+                Level(f"down_blocks.{i}", channels_in, width, self.config, attention=self.config.attention[i],
+                      motion=temporal, resampler="down" if i < len(widths) - 1 else None, operations=operations)
+            )
+        return levels
+
+    def _up_levels(self, temporal: bool, operations) -> nn.ModuleList:
+        widths, levels = self.config.block_out_channels, nn.ModuleList()
+        skips = [widths[0]]
+        for i, width in enumerate(widths):
+            skips += [width] * self.config.layers_per_block + ([width] if i < len(widths) - 1 else [])
+        x_width = widths[-1]
+        for i, width in enumerate(reversed(widths)):
+            channels_in = []
+            for _ in range(self.config.layers_per_block + 1):
+                channels_in.append(x_width + skips.pop())
+                x_width = width
+            last = i == len(widths) - 1
+            levels.append(
+                Level(f"up_blocks.{i}", channels_in, width, self.config,
+                      attention=self.config.attention[len(widths) - 1 - i], motion=temporal,
+                      resampler=None if last else "up", operations=operations)
+            )
+        return levels
+
+    def trunk(self, x: Tensor, timesteps: Tensor, injections: Injections, added: Tensor | None = None) -> Tensor:
+        """Input (B·F, C_in, h, w), timesteps (B·F,), `added` (B·F, C0, h, w) joins the first feature map → features."""
+        embedding = timestep_embedding(timesteps, self.config.block_out_channels[0]).to(x.dtype)
+        embedding = F.silu(self.time_embedding(embedding))
+        x = self.conv_in(x)
+        if added is not None:
+            x = x + added
+        skips = [x]
+        for level in self.down_blocks:
+            for i, resnet in enumerate(level.resnets):
+                x = level.after_resnet(i, resnet(x, embedding), injections)
+                skips.append(x)
+            if hasattr(level, "downsamplers"):
+                x = level.downsamplers[0](x)
+                skips.append(x)
+        x = self.mid_block.resnets[0](x, embedding)
+        x = self.mid_block.after_resnet(0, x, injections)
+        x = self.mid_block.resnets[1](x, embedding)
+        for level in self.up_blocks:
+            for i, resnet in enumerate(level.resnets):
+                x = level.after_resnet(i, resnet(torch.cat([x, skips.pop()], dim=1), embedding), injections)
+            if hasattr(level, "upsamplers"):
+                x = level.upsamplers[0](x, tuple(skips[-1].shape[-2:]))
+        return x
+
+    def forward(self, latents_BFCHW: Tensor, timesteps: Tensor, injections: Injections,
+                added: Tensor | None = None) -> Tensor:
+        """Predict noise or velocity.
+
+        Args:
+            latents_BFCHW: (B, F, C_in, h, w).
+            timesteps: (B,).
+            injections: conditions, already repeated to B·F.
+            added: (B·F, C0, h, w), motion features for the first feature map.
+        Returns:
+            (B, F, out_channels, h, w).
+        Raises:
+            InputError: more frames than the motion modules' position table holds.
+        """
+        batch, frames = latents_BFCHW.shape[:2]
+        limit = self.config.motion_modules.max_frames
+        if injections.temporal and frames > limit:
+            raise InputError(f"a window of {frames} frames is longer than the motion modules' {limit}: give --window {limit} or less")
+        injections.frames = frames
+        x = rearrange(latents_BFCHW, "b f c h w -> (b f) c h w").contiguous(memory_format=torch.channels_last)
+        x = self.trunk(x, timesteps.repeat_interleave(frames), injections, added)
+        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        return rearrange(x, "(b f) c h w -> b f c h w", b=batch)
