@@ -68,7 +68,7 @@ def parse_poses(frames: Sequence[dict], width: int, height: int) -> list[list[Po
     Accepts coordinates in 0…1 or in pixels of the frame's own canvas (which is then scaled to width × height), and
     parts that are null, absent, empty or zeros. Raises InputError for lists of a wrong length or with NaN.
     """
-    arrays = [[_part_arrays(person, index) for person in frame.get("people") or []] for index, frame in enumerate(frames)]
+    arrays = [[_part_arrays(person, i) for person in frame.get("people") or []] for i, frame in enumerate(frames)]
     largest = max((_largest(parts) for people in arrays for parts in people), default=0.0)
     poses = []
     for frame, people in zip(frames, arrays, strict=True):
@@ -111,9 +111,9 @@ def _points(flat: Sequence[float] | None, count: int, key: str, frame_index: int
         return points
     allowed = {count * 3, FACE_WITHOUT_EYES * 3} if key == "face_keypoints_2d" else {count * 3}
     if len(flat) not in allowed:
+        wanted = " or ".join(map(str, sorted(allowed)))
         raise InputError(
-            f"pose frame {frame_index}: {key} holds {len(flat)} numbers, wanted {' or '.join(map(str, sorted(allowed)))}"
-            " (x, y, score a point)"
+            f"pose frame {frame_index}: {key} holds {len(flat)} numbers: give {wanted} (x, y, score a point)"
         )
     given = np.asarray(flat, np.float32).reshape(-1, 3)
     if not np.isfinite(given).all():

@@ -28,7 +28,8 @@ def shape_agnostic_mask(
     snap: block edges lie on multiples of this many pixels (8 for WanAnimateToVideo, which takes every 8th pixel).
     Raises InputError for numbers below 1.
     """
-    for name, value in (("blocks_high", blocks_high), ("blocks_wide", blocks_wide), ("block_px", block_px), ("snap", snap)):
+    given = {"blocks_high": blocks_high, "blocks_wide": blocks_wide, "block_px": block_px, "snap": snap}
+    for name, value in given.items():
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}: give 1 or more")
     on_FHW = (mask_FHW > MASK_THRESHOLD).cpu().numpy()

@@ -15,8 +15,8 @@ from torch import Tensor
 from ..media.arrays import to_float
 from ..media.pose import Pose, parse_poses
 
-# Joints of the 17 limbs, OpenPose-18 order: 0 nose, 1 neck, 2–4 right arm, 5–7 left arm, 8–10 right leg, 11–13 left leg,
-# 14/15 right/left eye, 16/17 right/left ear.
+# Joints of the 17 limbs. OpenPose-18 order: 0 nose, 1 neck, 2–4 right arm, 5–7 left arm, 8–10 right leg,
+# 11–13 left leg, 14/15 right/left eye, 16/17 right/left ear.
 LIMBS = np.array(
     [[1, 2], [1, 5], [2, 3], [3, 4], [5, 6], [6, 7], [1, 8], [8, 9], [9, 10], [1, 11], [11, 12], [12, 13],
      [1, 0], [0, 14], [14, 16], [0, 15], [15, 17]]
@@ -81,7 +81,7 @@ def _unit_ellipse(points: int = 24) -> np.ndarray:
 
 
 def _fixed(points: np.ndarray, factor: int) -> np.ndarray:
-    """Continuous pixels of the picture → OpenCV's fixed-point coordinates on the canvas (its pixel centres are whole)."""
+    """Continuous pixels of the picture → OpenCV's fixed-point ones on the canvas (where pixel centres are whole)."""
     return np.rint((points * factor - 0.5) * (1 << SHIFT)).astype(np.int32)
 
 

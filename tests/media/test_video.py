@@ -1,0 +1,100 @@
+"""Videos and pictures written are the ones read back."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from inhabit.errors import InputError
+from inhabit.media import (
+    read_depth,
+    read_image,
+    read_mask,
+    read_video,
+    to_float,
+    to_uint8,
+    write_image,
+    write_lossless,
+    write_video,
+)
+
+RANDOM = np.random.default_rng(7)
+
+
+@pytest.mark.parametrize("shape", [(5, 33, 41), (5, 33, 41, 3)], ids=["gray", "rgb"])
+def test_lossless_video_reads_back_exactly(tmp_path, shape):
+    pixels = RANDOM.integers(0, 256, shape, dtype=np.uint8)
+    write_lossless(tmp_path / "a.mkv", pixels, 24)
+    read = read_video(tmp_path / "a.mkv").frames if len(shape) == 4 else read_mask(tmp_path / "a.mkv").numpy() * 255
+    assert np.array_equal(np.rint(read), pixels)
+
+
+def test_16_bit_depth_reads_back_to_its_last_bit(tmp_path):
+    depth = torch.from_numpy(RANDOM.random((4, 18, 22), dtype=np.float32))
+    write_lossless(tmp_path / "depth.mkv", depth, 24)
+    assert (read_depth(tmp_path / "depth.mkv") - depth).abs().max() < 0.51 / 65535
+
+
+def test_h264_keeps_colour_size_and_rate(tmp_path):
+    ramp = np.linspace(30, 220, 64)
+    frame = np.stack([*np.meshgrid(ramp, ramp[:48]), np.full((48, 64), 128.0)], axis=-1).astype(np.uint8)
+    write_video(tmp_path / "a.mp4", np.stack([frame] * 6), 30)
+    read = read_video(tmp_path / "a.mp4")
+    assert (read.frames.shape, read.fps) == ((6, 48, 64, 3), 30.0)
+    assert np.abs(read.frames.astype(int) - frame).mean() < 1.5
+
+
+def test_h264_pads_odd_sizes_with_the_last_row_and_column(tmp_path):
+    frames = np.full((3, 17, 21, 3), 128, np.uint8)
+    write_video(tmp_path / "odd.mp4", frames, 24)
+    assert read_video(tmp_path / "odd.mp4").frames.shape == (3, 18, 22, 3)
+
+
+def test_folder_is_read_in_natural_order(tmp_path):
+    for value in (2, 10, 1):
+        write_image(tmp_path / f"frame{value}.png", np.full((8, 8, 3), value, np.uint8))
+    assert read_video(tmp_path).frames[:, 0, 0, 0].tolist() == [1, 2, 10]
+
+
+def test_16_bit_png_mask_and_colour_order_of_pictures(tmp_path):
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((4, 4), 32768, np.uint16))
+    assert read_mask(tmp_path / "deep.png")[0, 0, 0].item() == pytest.approx(32768 / 65535)
+    cv2.imwrite(str(tmp_path / "blue.png"), np.full((4, 4, 3), (255, 0, 0), np.uint8))  # OpenCV counts blue first
+    assert read_image(tmp_path / "blue.png")[0, 0, 0].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_colour_mask_gives_the_mean_of_its_channels(tmp_path):
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    frames[..., 0] = 255
+    write_lossless(tmp_path / "rgb.mkv", frames, 24)
+    assert read_mask(tmp_path / "rgb.mkv").unique().tolist() == [pytest.approx(85 / 255)]
+
+
+def test_float_and_uint8_round_trip():
+    pixels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(to_uint8(to_float(pixels)), pixels)
+    assert to_uint8(torch.tensor([-1.0, 2.0])).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no video" * 100], ids=["missing", "empty", "text"])
+def test_what_is_no_video_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "clip.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="clip.mp4") as raised:
+        read_video(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_empty_folder_and_mixed_sizes_are_refused(tmp_path):
+    with pytest.raises(InputError, match="0 pictures"):
+        read_video(tmp_path)
+    write_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "b.png", np.zeros((8, 9, 3), np.uint8))
+    with pytest.raises(InputError, match="8x8, 9x8"):
+        read_video(tmp_path)
+
+
+def test_no_frames_are_not_written(tmp_path):
+    with pytest.raises(InputError, match="0 frames"):
+        write_video(tmp_path / "a.mp4", np.zeros((0, 8, 8, 3), np.uint8), 24)
+    assert list(tmp_path.iterdir()) == []
