@@ -112,9 +112,7 @@ def _points(flat: Sequence[float] | None, count: int, key: str, frame_index: int
     allowed = {count * 3, FACE_WITHOUT_EYES * 3} if key == "face_keypoints_2d" else {count * 3}
     if len(flat) not in allowed:
         wanted = " or ".join(map(str, sorted(allowed)))
-        raise InputError(
-            f"pose frame {frame_index}: {key} holds {len(flat)} numbers: give {wanted} (x, y, score a point)"
-        )
+        raise InputError(f"pose frame {frame_index}: {key} holds {len(flat)} numbers: give {wanted}, x y score a point")
     given = np.asarray(flat, np.float32).reshape(-1, 3)
     if not np.isfinite(given).all():
         raise InputError(f"pose frame {frame_index}: {key} holds NaN or infinity: write missing points as 0, 0, 0")

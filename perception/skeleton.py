@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from ..errors import InputError
 from ..media.arrays import to_float
 from ..media.pose import Pose, parse_poses
 
@@ -27,6 +28,7 @@ USUAL_SIDE = 512  # short side, in pixels, at which the widths below are the usu
 LIMB_RADIUS, JOINT_RADIUS, HAND_JOINT_RADIUS, FACE_RADIUS = 4.0, 4.0, 4.0, 3.0
 HAND_BONE_WIDTH = 2.0
 LIMB_BRIGHTNESS = 0.6
+SKELETON_THRESHOLD = 0.1  # Not in paper: a skeleton picture counts as "on" where its brightest channel exceeds this
 SHIFT = 4  # OpenCV drawing coordinates carry this many binary places
 
 
@@ -63,6 +65,20 @@ def draw_skeleton(
                 _draw_dots(canvas, pose.face, factor, FACE_RADIUS, [(255, 255, 255)] * len(pose.face))
         cv2.resize(canvas, (width, height), dst=picture, interpolation=cv2.INTER_AREA)
     return pictures
+
+
+def structured_depth(depth_FHW: Tensor, skeleton_FHWC: Tensor) -> Tensor:
+    """Depth kept only where the binarised skeleton is on, 0 elsewhere (AA2 §3.4).
+
+    depth_FHW: (F, H, W) 0…1, 1 = near. skeleton_FHWC: IMAGE (F, H, W, 3). Returns (F, H, W).
+    Raises InputError when the shapes differ.
+    """
+    if depth_FHW.shape != skeleton_FHWC.shape[:3]:
+        raise InputError(
+            f"depth is {tuple(depth_FHW.shape)} and skeleton {tuple(skeleton_FHWC.shape[:3])} (frames, height, width): "
+            "give both the same length and size"
+        )
+    return depth_FHW * (skeleton_FHWC.amax(dim=-1) > SKELETON_THRESHOLD)
 
 
 @cache
