@@ -1,0 +1,319 @@
+"""The animate loop: a reference picture and driving conditions in, frames out, memory planned for one window.
+
+What exists for the whole video at once are the frames themselves and their latents (F, 4, h, w), on the CPU. The
+device sees one window of frames at a time, whether a video has 64 frames or 640.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..models.autoencoder import LatentCodec
+from ..models.config import ModelConfig
+from ..models.model import AnimationModel
+from ..models.unet import KeysValues
+from .conditions import (
+    DrivingConditions,
+    check_size,
+    environment_frames,
+    latent_mask,
+    motion_inputs,
+    object_frames,
+)
+from .guidance import guide, needs_unconditional
+from .schedules import TrailingDDIMScheduler, make_scheduler
+from .windows import WindowAverage, step_windows, windows
+
+LongVideo = Literal["windows", "clips"]
+Mechanism = Literal["reference", "motion", "environment", "objects", "temporal"]
+Callback = Callable[[int, int, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample; every None is the model's own default (`config.sampling`).
+
+    steps       denoising steps, 1 … train_steps.
+    guidance    ω of HIA eq. 4; 1 makes one pass a step instead of two.
+    seed        0 … 2^64 - 1, of the initial noise and of the window offsets.
+    window      frames denoised together, at most `max_frames` of the motion modules.
+    overlap     frames that neighbouring windows share; in "clips", the motion frames taken over from the last clip.
+    long_video  "windows" (HIA prompt travel) or "clips" (AA2 motion frames).
+    gamma       SNR shift (HIA algorithm 1); None samples the schedule as trained.
+    """
+
+    steps: int
+    guidance: float
+    seed: int
+    window: int
+    overlap: int
+    long_video: LongVideo
+    gamma: float | None
+
+    @classmethod
+    def of(cls, config: ModelConfig, seed: int, long_video: LongVideo, gamma: float | None, **given) -> Settings:
+        """Fill the None of `given` from the model's defaults. Raises InputError for values that cannot work."""
+        defaults = config.sampling
+        values = {name: getattr(defaults, name) if value is None else value for name, value in given.items()}
+        if given["window"] is not None and given["overlap"] is None:
+            values["overlap"] = min(defaults.overlap, values["window"] - 1)
+        settings = cls(seed=seed, long_video=long_video, gamma=gamma, **values)
+        settings._check(config)
+        return settings
+
+    def _check(self, config: ModelConfig) -> None:
+        longest = config.unet.motion_modules.max_frames
+        if not 1 <= self.window <= longest:
+            raise InputError(f"a window of {self.window} frames; the model takes 1 to {longest} at once")
+        if not 0 <= self.overlap < self.window:
+            raise InputError(
+                f"an overlap of {self.overlap} frames for windows of {self.window}; give 0 to {self.window - 1}"
+            )
+        if self.long_video not in ("windows", "clips"):
+            raise InputError(f'long_video is "{self.long_video}"; give "windows" or "clips"')
+        if not 0 <= self.seed < 2**64:
+            raise InputError(f"the seed is {self.seed}; give a whole number from 0 to 2^64 - 1")
+
+
+@torch.inference_mode()
+def animate(
+    model: AnimationModel,
+    codec: LatentCodec,
+    reference_image: Tensor,
+    conditions: DrivingConditions,
+    *,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    window: int | None = None,
+    overlap: int | None = None,
+    long_video: LongVideo = "windows",
+    gamma: float | None = None,
+    context: Tensor | None = None,
+    without: Collection[Mechanism] = (),
+    progress: bool = True,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Animate the reference character by the driving conditions and return the raw frames (F, H, W, 3) 0…1, CPU.
+
+    model            on the device and in the dtype to compute in; the noise schedule itself runs in float32.
+    reference_image  (1, H, W, 3) 0…1.
+    context          (1, L, D) tokens of a vision encoder for the cross-attention of models that have it.
+    without          mechanisms to switch off, as an ablation or for a model that has not learned them yet.
+    callback         called after every step with (step, steps in all, latents (F or window, C, h, w)); whatever it
+                     raises ends the run, which is how a host interrupts it.
+    The rest is described at `Settings`. Raises InputError for sizes or settings that cannot work.
+    """
+    given = {"steps": steps, "guidance": guidance, "window": window, "overlap": overlap}
+    settings = Settings.of(model.config, seed, long_video, gamma, **given)
+    check_size("the driving video", *conditions.size, model.config.size_multiple)
+    scheduler = make_scheduler(model.config.schedule, settings.gamma)
+    scheduler.set_timesteps(settings.steps)
+    encoded = encode_conditions(codec, conditions, settings.window)
+    reference = None if "reference" in without else project_reference(model, codec, reference_image, context)
+    denoiser = WindowDenoiser(model, conditions, encoded, reference, settings.guidance, context, without)
+    noise = initial_noise(encoded.environment.shape, settings.seed)
+    sample = _sample_windows if settings.long_video == "windows" else _sample_clips
+    latents = sample(denoiser, scheduler, noise, settings, progress, callback)
+    return _decode(codec, latents, settings.window, conditions.size)
+
+
+def initial_noise(shape: tuple[int, ...] | torch.Size, seed: int) -> Tensor:
+    """Return the starting noise (F, C, h, w), drawn on the CPU as ComfyUI's `prepare_noise` draws it."""
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
+
+
+@dataclass(frozen=True)
+class EncodedConditions:
+    """The driving video in latent space, float32 on the CPU; `objects` is None when no object is selected."""
+
+    environment: Tensor  # (F, C, h, w)
+    mask: Tensor  # (F, 1, h, w)
+    objects: Tensor | None  # (F, C, h, w)
+
+
+def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: int) -> EncodedConditions:
+    """Encode environment, mask and objects, `chunk` frames at a time, keeping nothing but the latents."""
+    environment, masks, objects = [], [], []
+    for part in _chunks(conditions.frames, chunk):
+        driving, mask = conditions.driving[part], conditions.mask[part]
+        environment.append(codec.encode(environment_frames(driving, mask)))
+        masks.append(latent_mask(mask, codec.downscale))
+        if conditions.has_objects:
+            objects.append(codec.encode(object_frames(driving, conditions.object_mask[part])))
+    return EncodedConditions(torch.cat(environment), torch.cat(masks), torch.cat(objects) if objects else None)
+
+
+class WindowDenoiser:
+    """The guided prediction for one window of frames. Features of the window asked for last are kept.
+
+    A run with one window therefore computes motion and object features once for all its steps, and a run with many
+    never holds those of two.
+    """
+
+    def __init__(
+        self,
+        model: AnimationModel,
+        conditions: DrivingConditions,
+        encoded: EncodedConditions,
+        reference: KeysValues | None,
+        guidance: float = 1.0,
+        context: Tensor | None = None,
+        without: Collection[Mechanism] = (),
+    ) -> None:
+        unknown = set(without) - set(get_args(Mechanism))
+        if unknown:
+            raise InputError(f"no mechanism {sorted(unknown)} to switch off; name some of {get_args(Mechanism)}")
+        parameter = next(model.parameters())
+        self._device, self._dtype = parameter.device, parameter.dtype
+        self._model, self._conditions, self._encoded = model, conditions, encoded
+        self._reference, self._guidance = reference, guidance
+        self._context = None if context is None else self._place(context)
+        self._without, self._temporal = frozenset(without), "temporal" not in without
+        self._window: list[int] | None = None
+        self._scene: dict = {}  # what both passes of guidance see
+        self._motion: Tensor | None = None
+
+    @property
+    def frames(self) -> int:
+        return self._conditions.frames
+
+    def __call__(self, latents_FCHW: Tensor, timestep: int, window: list[int]) -> Tensor:
+        """Return the network's prediction (f, C, h, w), float32 on the CPU, for the noisy latents of `window`."""
+        self._prepare(window)
+        latents = self._place(latents_FCHW).unsqueeze(0)
+        timesteps = torch.tensor([timestep], device=self._device)
+        prediction = self._denoise(latents, timesteps, self._context, self._reference, self._motion)
+        if needs_unconditional(self._guidance):
+            # HIA animation-cfg: reference and motion off; environment and objects are where the scene is, and stay
+            no_context = None if self._context is None else torch.zeros_like(self._context)
+            unconditional = self._denoise(latents, timesteps, no_context, None, None)
+            prediction = guide(unconditional, prediction, self._guidance)
+        return prediction[0].cpu()
+
+    def _denoise(self, latents: Tensor, timesteps: Tensor, context, reference, motion) -> Tensor:
+        prediction = self._model.denoise(
+            latents,
+            timesteps,
+            context,
+            reference=reference,
+            motion=motion,
+            temporal=self._temporal,
+            **self._scene,
+        )
+        return prediction.float()
+
+    def _prepare(self, window: list[int]) -> None:
+        if window == self._window:
+            return
+        self._window, self._motion, self._scene = None, None, {}  # free the last window before making the next
+        encoded = self._encoded
+        if "motion" not in self._without:
+            skeleton, depth = motion_inputs(self._conditions, window)
+            depth = self._place(depth) if depth is not None and self._model.config.motion.depth else None
+            self._motion = self._model.motion(self._place(skeleton), depth, temporal=self._temporal)
+        if "environment" not in self._without:
+            self._scene["environment"] = self._place(encoded.environment[window]).unsqueeze(0)
+            self._scene["mask"] = self._place(encoded.mask[window]).unsqueeze(0)
+        if "objects" not in self._without and encoded.objects is not None:
+            self._scene["objects"] = self._model.objects(self._place(encoded.objects[window]).unsqueeze(0))
+        self._window = window
+
+    def _place(self, values: Tensor) -> Tensor:
+        return values.to(self._device, self._dtype)
+
+
+def _sample_windows(
+    denoiser: WindowDenoiser,
+    scheduler: TrailingDDIMScheduler,
+    noise: Tensor,
+    settings: Settings,
+    progress: bool,
+    callback: Callback | None,
+) -> Tensor:
+    """HIA §3.4: every step denoises all windows, shifted by a random offset, and averages the overlaps."""
+    plan = [
+        step_windows(denoiser.frames, settings.window, settings.overlap, settings.seed, step)
+        for step in range(settings.steps)
+    ]
+    latents = noise
+    with _bar(sum(map(len, plan)), progress) as bar:
+        for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):
+            average = WindowAverage(latents.shape)
+            for window in step_plan:
+                average.add(window, denoiser(latents[window], timestep, window))
+                bar.update()
+            latents = scheduler.step(average.result(), timestep, latents).prev_sample
+            if callback is not None:
+                callback(step + 1, settings.steps, latents)
+    return latents
+
+
+def _sample_clips(
+    denoiser: WindowDenoiser,
+    scheduler: TrailingDDIMScheduler,
+    noise: Tensor,
+    settings: Settings,
+    progress: bool,
+    callback: Callback | None,
+) -> Tensor:
+    """AA2 §4.1: clip after clip, each led by the last `overlap` finished frames of the one before.
+
+    # Not in paper: how the finished frames enter. They are re-noised to the current step with the noise they started
+    # from, seen by the temporal layers, and dropped. The last clip keeps its full length by taking over more of them.
+    """
+    clips = windows(denoiser.frames, settings.window, settings.overlap)
+    latents = torch.empty_like(noise)
+    total, done = len(clips) * settings.steps, 0
+    with _bar(total, progress) as bar:
+        for number, clip in enumerate(clips):
+            finished = done - clip[0]
+            current = noise[clip]
+            for step, timestep in enumerate(scheduler.timesteps.tolist()):
+                current[:finished] = scheduler.add_noise(
+                    latents[clip[:finished]], noise[clip[:finished]], torch.tensor([timestep])
+                )
+                current = scheduler.step(denoiser(current, timestep, clip), timestep, current).prev_sample
+                bar.update()
+                if callback is not None:
+                    callback(number * settings.steps + step + 1, total, current)
+            latents[clip[finished:]] = current[finished:]
+            done = clip[-1] + 1
+    return latents
+
+
+def project_reference(
+    model: AnimationModel, codec: LatentCodec, image: Tensor, context: Tensor | None = None
+) -> KeysValues:
+    """Run the ReferenceNet on a picture (1, H, W, 3) 0…1 and project its features to keys and values.
+
+    Done once a run: neither depends on the step or the window.
+    """
+    if image.ndim != 4 or image.shape[0] != 1 or image.shape[-1] != 3:
+        raise InputError(f"the reference has shape {tuple(image.shape)}; give one picture, (1, height, width, 3)")
+    check_size("the reference", *image.shape[1:3], model.config.size_multiple)
+    parameter = next(model.parameters())
+    context = None if context is None else context.to(parameter)
+    return model.project_reference(model.reference(codec.encode(image).to(parameter), context))
+
+
+def _decode(codec: LatentCodec, latents: Tensor, chunk: int, size: tuple[int, int]) -> Tensor:
+    frames = torch.empty((len(latents), *size, 3))
+    for part in _chunks(len(latents), chunk):
+        frames[part] = codec.decode(latents[part])
+    return frames
+
+
+def _chunks(frames: int, length: int) -> Iterator[slice]:
+    return (slice(start, min(start + length, frames)) for start in range(0, frames, length))
+
+
+def _bar(total: int, progress: bool) -> tqdm:
+    return tqdm(total=total, desc="animate", unit="window", disable=not progress)

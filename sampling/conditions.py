@@ -1,0 +1,121 @@
+"""Driving video → what the denoiser is told about it: environment, objects and the latent mask.
+
+Training, the animate loop and the ComfyUI nodes all use these functions, so that a model is never asked about
+pictures made in another way than those it learned from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import InputError
+
+GREY = 0.5
+
+
+@dataclass(frozen=True)
+class DrivingConditions:
+    """What drives the animation, in pixel space on the CPU, all of the same F frames and H × W pixels.
+
+    driving      (F, H, W, 3) float 0…1, the driving video.
+    mask         (F, H, W) 0…1, the formulated (shape-agnostic) mask: 1 = generate here.
+    skeleton     (F, H, W, 3) 0…1, the drawn skeleton.
+    depth        (F, H, W) 0…1, 1 = near: structured depth (AA2 §3.4), that is, kept on the skeleton only; or None.
+    object_mask  (F, H, W) 0…1, 1 = an object the character touches; None or all 0 leaves the object branch out.
+
+    Raises InputError where shapes disagree or a value is not a number.
+    """
+
+    driving: Tensor
+    mask: Tensor
+    skeleton: Tensor
+    depth: Tensor | None = None
+    object_mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.driving.ndim != 4 or self.driving.shape[-1] != 3 or self.driving.shape[0] < 1:
+            shape = tuple(self.driving.shape)
+            raise InputError(f"the driving video has shape {shape}; give (frames, height, width, 3), not empty")
+        for name, expected in self._expected_shapes().items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if tuple(value.shape) != expected:
+                raise InputError(
+                    f"{name} has shape {tuple(value.shape)}, the driving video needs {expected}: "
+                    "give as many frames of the same size"
+                )
+            _check_finite(name, value)
+
+    def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
+        plane = tuple(self.driving.shape[:3])
+        return {"driving": (*plane, 3), "mask": plane, "skeleton": (*plane, 3), "depth": plane, "object_mask": plane}
+
+    @property
+    def frames(self) -> int:
+        return self.driving.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.driving.shape[1], self.driving.shape[2]
+
+    @property
+    def has_objects(self) -> bool:
+        return self.object_mask is not None and bool(selected(self.object_mask).any())
+
+
+def selected(mask: Tensor) -> Tensor:
+    """Return the bool mask of what a 0…1 mask selects: 0.5 and above, so that lossy video masks work."""
+    return mask >= 0.5
+
+
+def environment_frames(driving: Tensor, mask: Tensor) -> Tensor:
+    """Return E of AA2 §3.2: the driving frames (…, H, W, 3) 0…1 with the masked region (…, H, W) removed.
+
+    # Not in paper: what fills the hole. Mid-grey, the least surprising value to an autoencoder; the latent mask tells
+    # it from a grey wall.
+    """
+    return torch.where(selected(mask).unsqueeze(-1), GREY, driving)
+
+
+def object_frames(driving: Tensor, object_mask: Tensor) -> Tensor:
+    """Return the driving frames (…, H, W, 3) 0…1 showing the objects (…, H, W) alone, on mid-grey (AA2 §3.3)."""
+    return torch.where(selected(object_mask).unsqueeze(-1), driving, GREY)
+
+
+def latent_mask(mask: Tensor, downscale: int) -> Tensor:
+    """Return the mask (…, H, W) at latent size, (…, 1, H / downscale, W / downscale), 0.0 or 1.0.
+
+    # Not in paper: a latent cell is 1 when any of its pixels is to be generated, for its latent saw grey there.
+    Raises InputError when H or W is no multiple of `downscale`.
+    """
+    height, width = mask.shape[-2:]
+    check_size("the mask", height, width, downscale)
+    planes = selected(mask).float().reshape(-1, 1, height, width)
+    cells = functional.max_pool2d(planes, downscale)
+    return cells.reshape(*mask.shape[:-2], 1, *cells.shape[-2:])
+
+
+def motion_inputs(conditions: DrivingConditions, window: list[int]) -> tuple[Tensor, Tensor | None]:
+    """Return the motion guider's inputs for one window: skeleton (1, F, 3, H, W) and depth (1, F, 1, H, W) or None."""
+    skeleton = rearrange(conditions.skeleton[window], "f h w c -> 1 f c h w")
+    depth = None if conditions.depth is None else rearrange(conditions.depth[window], "f h w -> 1 f 1 h w")
+    return skeleton, depth
+
+
+def check_size(name: str, height: int, width: int, multiple: int) -> None:
+    """Raise InputError unless both sides in pixels are multiples of `multiple`."""
+    if height % multiple or width % multiple or min(height, width) < multiple:
+        raise InputError(f"{name} is {width} x {height} pixels; give a width and height that {multiple} divides")
+
+
+def _check_finite(name: str, values: Tensor) -> None:
+    for index, frame in enumerate(values):  # frame by frame: no second copy of the whole video
+        if not torch.isfinite(frame).all():
+            raise InputError(f"{name} has NaN or infinite values in frame {index}; give finite values from 0 to 1")

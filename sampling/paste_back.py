@@ -1,0 +1,151 @@
+"""Put the driving video's own pixels back wherever the model did not draw.
+
+# Not in paper: the papers show the decoded latents, so that the whole environment is only as sharp as the VAE.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from ..errors import InputError
+from .conditions import selected
+
+SMALLEST_DIFFERENCE = 0.08  # of 0…1, after smoothing: what a good VAE does to a picture stays below
+NOISE_QUANTILE = 0.995
+NOISE_MARGIN = 1.25
+STEADY_FRAMES = 2  # what is drawn outside the mask in one frame is kept for this many before and after, then fades
+
+
+def paste_back(
+    result: Tensor, driving: Tensor, mask: Tensor, feather: int = 4, grow: int | None = None, progress: bool = False
+) -> Tensor:
+    """Return `result` inside the generated region and `driving`'s exact pixels outside, (F, H, W, 3) 0…1.
+
+    result, driving  (F, H, W, 3) 0…1.
+    mask             (F, H, W) 0…1, the formulated mask; `result` is kept unmixed where it is 0.5 or more.
+    feather          width in pixels, outside the region, over which `result` fades into `driving`; 0 is a hard edge.
+    grow             how far in pixels the region may reach out of the mask, to what the model drew there: shadows,
+                     hair, a hand. None: an eighth of the shorter side; 0: the mask alone.
+
+    Raises InputError where the shapes disagree.
+    """
+    _check(result, driving, mask, feather, grow)
+    grow = min(driving.shape[1:3]) // 8 if grow is None else grow
+    inside = selected(mask)
+    drawn = _drawn_outside(result, driving, inside, grow, progress) if grow else torch.zeros_like(inside)
+    output = driving.clone()
+    for index, fading in enumerate(_fading(_widen_in_time(drawn), feather)):
+        alpha = torch.maximum(_feather(inside[index], feather), fading).unsqueeze(-1)
+        mixed = torch.lerp(driving[index], result[index], alpha)  # exact at 0 and 1 for finite frames
+        output[index] = torch.where(alpha > 0, mixed, driving[index])
+    return output
+
+
+def _drawn_outside(result: Tensor, driving: Tensor, inside: Tensor, grow: int, progress: bool) -> Tensor:
+    """Return where (F, H, W) bool the model drew something outside the mask, connected to it within `grow` pixels."""
+    threshold = _noise_threshold(result, driving, inside, grow)
+    drawn = torch.zeros_like(inside)
+    for index in tqdm(range(len(result)), desc="paste back", unit="frame", disable=not progress):
+        differs = _opened(_difference(result[index], driving[index]) > threshold)
+        drawn[index] = _connected(differs, inside[index], grow) & ~inside[index]
+    return drawn
+
+
+def _difference(result: Tensor, driving: Tensor) -> Tensor:
+    """Return how far two frames (H, W, 3) differ, (H, W): the largest channel's difference over 3 × 3 pixels' means."""
+    difference = rearrange(result.float() - driving.float(), "h w c -> c 1 h w")
+    return functional.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False).abs().amax(dim=(0, 1))
+
+
+def _noise_threshold(result: Tensor, driving: Tensor, inside: Tensor, grow: int) -> float:
+    """Return the difference that is more than the VAE's noise: one value for the clip, so that it cannot flicker.
+
+    Taken from the pixels that the region cannot reach, where nothing but the VAE can have changed anything.
+    """
+    levels = []
+    for index in range(len(result)):
+        far = ~_dilated(inside[index], grow)
+        if far.sum() >= 64:
+            levels.append(_difference(result[index], driving[index])[far].quantile(NOISE_QUANTILE))
+    if not levels:
+        return SMALLEST_DIFFERENCE
+    return max(SMALLEST_DIFFERENCE, NOISE_MARGIN * float(torch.stack(levels).median()))
+
+
+def _connected(differs: Tensor, seed: Tensor, reach: int) -> Tensor:
+    """Return the pixels (H, W) of `differs` that a path of at most `reach` pixels inside it joins to `seed`."""
+    region = seed
+    for _ in range(reach):
+        grown = _dilated(region, 1) & (differs | seed)
+        if torch.equal(grown, region):
+            break
+        region = grown
+    return region
+
+
+def _widen_in_time(drawn: Tensor) -> Tensor:
+    """Return (F, H, W) bool with every pixel set STEADY_FRAMES earlier and later too."""
+    wide = drawn.clone()
+    for shift in range(1, STEADY_FRAMES + 1):
+        wide[shift:] |= drawn[:-shift]
+        wide[:-shift] |= drawn[shift:]
+    return wide
+
+
+def _fading(drawn: Tensor, feather: int) -> Iterator[Tensor]:
+    """Yield per frame the weight (H, W) of what was drawn outside the mask, averaged over neighbours: a fade in time.
+
+    `drawn` is widened in time already, so a pixel drawn in this very frame is drawn in all of them: weight 1.
+    """
+    recent = deque(_feather(frame, feather) for frame in drawn[:STEADY_FRAMES])
+    for index in range(len(drawn)):
+        if index + STEADY_FRAMES < len(drawn):
+            recent.append(_feather(drawn[index + STEADY_FRAMES], feather))
+        if index > STEADY_FRAMES:
+            recent.popleft()
+        yield torch.stack(list(recent)).mean(dim=0)
+
+
+def _feather(region: Tensor, width: int) -> Tensor:
+    """Return weights (H, W): exactly 1 in the bool region, falling to exactly 0 at more than `width` pixels from it."""
+    if width == 0 or not region.any():
+        return region.float()
+    near = width // 2
+    wide = _dilated(region, near)[None, None].float()
+    soft = functional.pad(wide, [width - near] * 4, mode="replicate")
+    soft = functional.avg_pool2d(soft, 2 * (width - near) + 1, stride=1)[0, 0]
+    return torch.where(region, 1.0, soft)
+
+
+def _opened(region: Tensor) -> Tensor:
+    """Remove what is thinner than 3 pixels, the width of an edge that the VAE moved."""
+    return _dilated(~_dilated(~region, 1), 1)
+
+
+def _dilated(region: Tensor, radius: int) -> Tensor:
+    """Grow a bool region (H, W) by a square of `radius` pixels."""
+    if radius == 0:
+        return region
+    grown = region[None, None].float()
+    for kernel, padding in (((2 * radius + 1, 1), (radius, 0)), ((1, 2 * radius + 1), (0, radius))):
+        grown = functional.max_pool2d(grown, kernel, stride=1, padding=padding)
+    return grown[0, 0] > 0
+
+
+def _check(result: Tensor, driving: Tensor, mask: Tensor, feather: int, grow: int | None) -> None:
+    if driving.ndim != 4 or result.shape != driving.shape:
+        raise InputError(
+            f"the result has shape {tuple(result.shape)}, the driving video {tuple(driving.shape)}; "
+            "give equal (frames, height, width, 3)"
+        )
+    if mask.shape != driving.shape[:3]:
+        raise InputError(f"the mask has shape {tuple(mask.shape)}; the driving video needs {tuple(driving.shape[:3])}")
+    if feather < 0 or (grow is not None and grow < 0):
+        raise InputError(f"feather is {feather} and grow {grow} pixels; give 0 or more")
