@@ -1,0 +1,177 @@
+"""AA2's training augmentations (papers.md §1) on clips of uint8 pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from ..media.pose import Pose
+
+INFERENCE_BLOCK_PX = 10  # AA2: k = size / 10 at inference
+
+# Left and right change places in a mirrored picture: OpenPose-18 body and dlib-68 (+ 2 pupils) face.
+BODY_MIRROR = np.array([0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16])
+FACE_MIRROR = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36,
+     41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1), 69, 68]
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """F frames of one scene and a reference, as uint8 arrays; masks 255 = inside.
+
+    `driving` is the environment's source; `target` what the model must answer (the same frames, or another character's).
+    `character`, `object` belong to `driving`; `target_character`, `hands`, `face` to `target`.
+    """
+
+    driving: np.ndarray  # (F, H, W, 3)
+    target: np.ndarray  # (F, H, W, 3)
+    reference: np.ndarray  # (H, W, 3)
+    depth: np.ndarray  # (F, H, W) float32 0…1, 1 = near
+    character: np.ndarray  # (F, H, W)
+    object: np.ndarray
+    target_character: np.ndarray
+    hands: np.ndarray
+    face: np.ndarray
+    poses: list[list[Pose]]
+
+
+def mirror_pose(pose: Pose, width: int) -> Pose:
+    """The pose as it appears in the horizontally mirrored picture: x → width − x, left and right exchanged."""
+
+    def mirrored(points: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
+        points = points.copy() if order is None else points[order]
+        points[:, 0] = np.where(points[:, 2] > 0, width - points[:, 0], points[:, 0])
+        return points
+
+    return replace(
+        pose,
+        body=mirrored(pose.body, BODY_MIRROR),
+        left_hand=mirrored(pose.right_hand),
+        right_hand=mirrored(pose.left_hand),
+        face=mirrored(pose.face, FACE_MIRROR[: len(pose.face)]),
+    )
+
+
+def flip(clip: Clip) -> Clip:
+    """Everything mirrored horizontally; keypoints keep their meaning (the left hand stays a left hand)."""
+    width = clip.driving.shape[2]
+    changed = {}
+    for field in fields(Clip):
+        value = getattr(clip, field.name)
+        if isinstance(value, np.ndarray):
+            axis = 1 if field.name == "reference" else 2
+            changed[field.name] = np.ascontiguousarray(np.flip(value, axis))
+    changed["poses"] = [[mirror_pose(pose, width) for pose in people] for people in clip.poses]
+    return replace(clip, **changed)
+
+
+def scale_character(clip: Clip, factor: float) -> Clip:
+    """Random scale augmentation: character and object of the target are cut out, scaled about the feet, pasted back.
+
+    Pose, depth and the target's regions follow; `driving`, `character` and `object` stay unscaled, so that mask and
+    environment come from the unscaled source. Uncovered pixels are inpainted (AA2 §3.3).
+    """
+    cut = np.maximum(clip.target_character, clip.object)
+    if not cut.any():
+        return clip
+    matrix = _about_feet(cut, factor)
+    size = cut.shape[2], cut.shape[1]
+
+    def warp(frames: np.ndarray) -> np.ndarray:
+        return np.stack([cv2.warpAffine(frame, matrix, size, flags=cv2.INTER_LINEAR) for frame in frames])
+
+    scaled = warp(cut)
+    target = np.stack([_recompose(*each, matrix, size) for each in zip(clip.target, cut, scaled, strict=True)])
+    inside = (scaled > 127)
+    return replace(
+        clip,
+        target=target,
+        depth=np.where(inside, warp(clip.depth), clip.depth),
+        target_character=warp(clip.target_character),
+        hands=warp(clip.hands),
+        face=warp(clip.face),
+        poses=[[_warp_pose(pose, matrix) for pose in people] for people in clip.poses],
+    )
+
+
+def _about_feet(mask_FHW: np.ndarray, factor: float) -> np.ndarray:
+    """2×3 matrix scaling about the bottom centre of the clip's union box."""
+    rows, columns = np.nonzero(mask_FHW.max(0) > 127)
+    if rows.size == 0:
+        rows, columns = np.nonzero(mask_FHW.max(0))
+    x, y = (columns.min() + columns.max()) / 2, float(rows.max())
+    return np.array([[factor, 0, x * (1 - factor)], [0, factor, y * (1 - factor)]], np.float64)
+
+
+def _recompose(image: np.ndarray, cut: np.ndarray, scaled: np.ndarray, matrix: np.ndarray, size: tuple) -> np.ndarray:
+    uncovered = ((cut > 0) & (scaled < 255)).astype(np.uint8)
+    base = image
+    if uncovered.any():
+        hole = cv2.dilate((cut > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+        base = cv2.inpaint(image, hole, 3, cv2.INPAINT_TELEA)
+    warped = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    alpha = scaled[..., None].astype(np.float32) / 255
+    return np.rint(base * (1 - alpha) + warped * alpha).astype(np.uint8)
+
+
+def _warp_pose(pose: Pose, matrix: np.ndarray) -> Pose:
+    def moved(points: np.ndarray) -> np.ndarray:
+        points = points.copy()
+        present = points[:, 2] > 0
+        centres = points[present, :2] - 0.5  # keypoints count from pixel edges, OpenCV's matrix from pixel centres
+        points[present, :2] = centres @ matrix[:, :2].T + matrix[:, 2] + 0.5
+        return points
+
+    return replace(pose, body=moved(pose.body), left_hand=moved(pose.left_hand),
+                   right_hand=moved(pose.right_hand), face=moved(pose.face))
+
+
+def random_blocks(rng: Generator, mask_FHW: np.ndarray, inference_share: float) -> tuple[int, int] | None:
+    """Numbers of blocks (k_h, k_w) for AA2 eq. 2, k_h in 1…h and k_w in 1…w of the clip's largest box in pixels.
+
+    None with probability `inference_share`: inference's own blocks of about 10 px.
+    """
+    if rng.random() < inference_share:
+        return None
+    height, width = _largest_box(mask_FHW)
+    # Not in paper: log-uniform, since half of all uniform draws would give blocks of one or two pixels.
+    return tuple(int(round(np.exp(rng.uniform(0, np.log(max(side, 1)))))) for side in (height, width))
+
+
+def _largest_box(mask_FHW: np.ndarray) -> tuple[int, int]:
+    heights, widths = [1], [1]
+    for mask in mask_FHW:
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if rows.size:
+            heights.append(int(rows[-1] - rows[0] + 1))
+            widths.append(int(columns[-1] - columns[0] + 1))
+    return max(heights), max(widths)
+
+
+def random_background(rng: Generator, height: int, width: int) -> np.ndarray:
+    """Smooth random colours with a little texture, uint8 (H, W, 3)."""
+    coarse = rng.integers(0, 256, (*rng.integers(1, 6, 2), 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    picture += rng.normal(0, rng.uniform(0, 8), (height, width, 1))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def reference_from_frame(rng: Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The character of one frame, centre-cropped with a margin, on a random background (AA2: training reference)."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
+    background = random_background(rng, height, width).astype(np.float32)
+    if not rows.size:
+        raise ValueError("the frame shows no character")
+    box_height, box_width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    scale = rng.uniform(0.8, 0.95) * min(height / box_height, width / box_width)
+    x, y = (columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2
+    matrix = np.array([[scale, 0, (width - 1) / 2 - scale * x], [0, scale, (height - 1) / 2 - scale * y]])
+    picture = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.warpAffine(mask, matrix, (width, height))[..., None].astype(np.float32) / 255
+    return np.rint(background * (1 - alpha) + picture * alpha).astype(np.uint8)

@@ -1,0 +1,233 @@
+"""Training batches as pure functions of (seed, rank, step)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ..errors import InputError
+from ..media.pose import parse_poses
+from ..perception.masks import shape_agnostic_mask
+from ..perception.skeleton import render_skeleton, structured_depth
+from . import augmentation
+from .augmentation import Clip
+from .recipe import DataRecipe, Recipe, StageRecipe
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pixels of B clips of F frames. Pictures and masks are uint8 0…255 (masks: 255 = generate here / inside)."""
+
+    target_BFHWC: Tensor
+    reference_BHWC: Tensor
+    driving_BFHWC: Tensor  # environment and objects are cut from it
+    skeleton_BFHWC: Tensor
+    depth_BFHW: Tensor  # structured depth, float32 0…1
+    mask_BFHW: Tensor  # formulated mask
+    object_BFHW: Tensor
+    character_BFHW: Tensor  # the target's own character, hands and face
+    hands_BFHW: Tensor
+    face_BFHW: Tensor
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Single pictures for the autoencoder, uint8 0…255."""
+
+    pictures_BHWC: Tensor
+
+
+class ClipSource(Protocol):
+    """Where clips come from."""
+
+    def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
+        """F frames of one scene chosen by `rng`."""
+
+
+class RenderedScenes:
+    """Clips rendered on demand: only the frames used are drawn."""
+
+    def __init__(self, recipe: DataRecipe) -> None:
+        self.recipe = recipe
+
+    def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
+        """A clip of a random training scene; see `DataRecipe.cross_identity` and `.reference_from_video`."""
+        from ..scenes.scene import KINDS, SceneRenderer
+
+        recipe = self.recipe
+        kinds = recipe.kinds or KINDS
+        seed, kind = int(rng.integers(*recipe.seeds)), kinds[int(rng.integers(len(kinds)))]
+        scene = SceneRenderer(seed, kind, recipe.width, recipe.height, recipe.scene_frames)
+        indices = choose_frames(rng, recipe.scene_frames, frames, consecutive)
+        driving = [scene.frame(index, "A") for index in indices]
+        cross = rng.random() < recipe.cross_identity
+        target = [scene.frame(index, "B") for index in indices] if cross else driving
+        if not cross and rng.random() < recipe.reference_from_video:
+            other = scene.frame(int(rng.integers(recipe.scene_frames)), "A")
+            reference = _cut_out(rng, other.image, other.character, scene.reference("A"))
+        else:
+            reference = scene.reference("B" if cross else "A")
+        return Clip(
+            driving=_stack(driving, "image"),
+            target=_stack(target, "image"),
+            reference=_fit(reference, recipe.width, recipe.height),
+            depth=_stack(driving, "depth").astype(np.float32),
+            character=_stack(driving, "character"),
+            object=_stack(driving, "object"),
+            target_character=_stack(target, "character"),
+            hands=_stack(target, "hands"),
+            face=_stack(target, "face"),
+            poses=parse_poses([scene.pose(index) for index in indices], recipe.width, recipe.height),
+        )
+
+
+class FolderScenes:
+    """Clips of scene folders written by `inhabit scene` (or of the same layout); all must have the recipe's size."""
+
+    def __init__(self, recipe: DataRecipe) -> None:
+        self.recipe = recipe
+        self.folders = sorted(path.parent for path in Path(recipe.folder or "").glob("**/meta.json"))
+        if not self.folders:
+            raise InputError(f"data.folder {recipe.folder} holds no scene folder (with meta.json); write some with `inhabit scene`")
+
+    def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
+        """A clip of a random folder; the reference is cut from another frame unless the target is the other character."""
+        from ..scenes.files import read_scene
+
+        folder = self.folders[int(rng.integers(len(self.folders)))]
+        scene = read_scene(folder)
+        height, width = scene.driving.shape[1:3]
+        if (width, height) != (self.recipe.width, self.recipe.height):
+            raise InputError(f"{folder} is {width}x{height}, the recipe's data is {self.recipe.width}x{self.recipe.height}")
+        chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
+        cross = rng.random() < self.recipe.cross_identity
+        other = int(rng.integers(len(scene.driving)))
+        cut = None if cross else _cut_out(rng, scene.driving[other], scene.character[other], None)
+        return Clip(
+            driving=scene.driving[chosen],
+            target=(scene.target if cross else scene.driving)[chosen],
+            reference=_fit(scene.reference if cut is None else cut, width, height),
+            depth=scene.depth[chosen].astype(np.float32),
+            character=scene.character[chosen],
+            object=scene.object[chosen],
+            target_character=(scene.target_character if cross else scene.character)[chosen],
+            hands=scene.hands[chosen],
+            face=scene.face[chosen],
+            poses=parse_poses([scene.pose[index] for index in chosen], width, height),
+        )
+
+
+def choose_frames(rng: Generator, available: int, frames: int, consecutive: bool) -> list[int]:
+    """`frames` indices below `available`: consecutive from a random start, or distinct and sorted."""
+    if frames > available:
+        raise InputError(f"{frames} frames are asked of a scene with {available}; lower stages' frames or raise data.scene_frames")
+    if consecutive:
+        start = int(rng.integers(available - frames + 1))
+        return list(range(start, start + frames))
+    return sorted(int(index) for index in rng.choice(available, frames, replace=False))
+
+
+def _stack(frames: list, name: str) -> np.ndarray:
+    return np.stack([getattr(frame, name) for frame in frames])
+
+
+def _cut_out(rng: Generator, image: np.ndarray, mask: np.ndarray, otherwise: np.ndarray | None) -> np.ndarray:
+    if otherwise is not None and not (mask > 127).any():
+        return otherwise
+    return augmentation.reference_from_frame(rng, image, mask)
+
+
+def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+class StepBatches(Dataset):
+    """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order."""
+
+    def __init__(self, recipe: Recipe, rank: int = 0) -> None:
+        self.recipe, self.rank = recipe, rank
+        self.source: ClipSource = FolderScenes(recipe.data) if recipe.data.folder else RenderedScenes(recipe.data)
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> Batch | Pictures:
+        if not 0 <= step < len(self):
+            raise IndexError(step)
+        stage = self.recipe.stages[self.recipe.stage_at(step)[0]]
+        streams = [np.random.default_rng([self.recipe.seed, self.rank, step, clip]) for clip in range(stage.clips)]
+        if stage.kind == "autoencoder":
+            return Pictures(torch.from_numpy(np.concatenate([self._crops(stage, rng) for rng in streams])))
+        clips = [self._clip(stage, rng) for rng in streams]
+        return Batch(*(torch.stack(values) for values in zip(*clips, strict=True)))
+
+    def _crops(self, stage: StageRecipe, rng: Generator) -> np.ndarray:
+        """Random crops (F, side, side, 3) of a clip's frames and its reference, half of them mirrored."""
+        clip = self.source.clip(rng, stage.frames, consecutive=False)
+        pictures = [*clip.target[1:], clip.reference]
+        side = min(stage.pictures.crop, *clip.reference.shape[:2])
+        crops = []
+        for picture in pictures:
+            top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
+            crop = picture[top : top + side, left : left + side]
+            crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+        return np.stack(crops)
+
+    def _clip(self, stage: StageRecipe, rng: Generator) -> tuple[Tensor, ...]:
+        clip = self.source.clip(rng, stage.frames, consecutive=stage.kind == "temporal")
+        options = stage.augmentation
+        if rng.random() < options.flip:
+            clip = augmentation.flip(clip)
+        if rng.random() < options.scale:
+            clip = augmentation.scale_character(clip, rng.uniform(*options.scale_range))
+        blocks = augmentation.random_blocks(rng, clip.character, options.inference_blocks)
+        return _pixels(clip, blocks)
+
+
+def _pixels(clip: Clip, blocks: tuple[int, int] | None) -> tuple[Tensor, ...]:
+    height, width = clip.driving.shape[1:3]
+    character = torch.from_numpy(clip.character).float() / 255
+    high, wide = blocks or (None, None)
+    mask = shape_agnostic_mask(character, high, wide, augmentation.INFERENCE_BLOCK_PX)
+    skeleton = render_skeleton(clip.poses, width, height)
+    depth = structured_depth(torch.from_numpy(clip.depth), skeleton)
+    pictures = (clip.target, clip.reference, clip.driving)
+    regions = (clip.object, clip.target_character, clip.hands, clip.face)
+    return (*map(torch.from_numpy, pictures), _bytes(skeleton), depth, _bytes(mask), *map(torch.from_numpy, regions))
+
+
+def _bytes(values: Tensor) -> Tensor:
+    return (values * 255).round().to(torch.uint8)
+
+
+def batches(recipe: Recipe, rank: int, start: int) -> DataLoader:
+    """Batches of steps start … end in order; resuming is starting elsewhere. Worker processes use one thread each."""
+    data = StepBatches(recipe, rank)
+    options = {}
+    if recipe.workers:
+        options = {"prefetch_factor": 2, "multiprocessing_context": "forkserver", "worker_init_fn": _single_thread}
+    return DataLoader(data, batch_size=None, sampler=range(start, recipe.steps), num_workers=recipe.workers, **options)
+
+
+def _single_thread(worker: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def to_device(batch: Batch | Pictures, device: torch.device) -> dict[str, Tensor]:
+    """Float tensors 0…1 on `device`, by field name."""
+    tensors = {}
+    for field in fields(batch):
+        value = getattr(batch, field.name).to(device)
+        tensors[field.name] = value.float() / 255 if value.dtype == torch.uint8 else value
+    return tensors

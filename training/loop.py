@@ -1,0 +1,217 @@
+"""The trainer: one class for the command line and for ComfyUI's node."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..models import save
+from . import start
+from .data import batches, to_device
+from .recipe import Recipe, StageRecipe
+from .saving import Saved, load_newest, save_state
+from .stages import Stage, make_stage
+
+log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """Trains what a recipe says into a folder, and resumes exactly.
+
+    The folder holds `checkpoints/step-N` (full state), `log.jsonl` (a line every `log_every` steps) and
+    `model.safetensors` (averaged weights; rewritten at every save).
+
+    Args:
+        recipe: what to do.
+        out: folder, made if missing.
+        device: "cpu", or None for accelerate's choice.
+    """
+
+    def __init__(self, recipe: Recipe, out: str | Path, device: str | None = None) -> None:
+        self.recipe, self.out = recipe, Path(out)
+        unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # conditions drop out
+        self.accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[unused])
+        self.device = self.accelerator.device
+        self.model, self.codec = start.networks(recipe, self.device)
+        self.step = 0
+        self._begin(0)
+
+    def run(self, resume: bool = False, interrupt: Callable[[], bool] | None = None, progress: bool = True) -> Path | None:
+        """Train to the recipe's end → path of model.safetensors; None when interrupted (the state is saved).
+
+        `interrupt` is asked after every step; Ctrl-C and SIGTERM count as an interruption too.
+        """
+        if resume:
+            self._resume()
+        with _stop_signals() as stopped, self._progress(progress) as bar:
+            for batch in batches(self.recipe, self.accelerator.process_index, self.step):
+                began = time.perf_counter()
+                values = self.train_step(batch)
+                self._record(values, time.perf_counter() - began, bar)
+                halt = stopped.is_set() or (interrupt is not None and interrupt())
+                if halt or self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
+                    self.save()
+                if halt and self.step < self.recipe.steps:
+                    log.info("stopped after step %d; --resume goes on", self.step)
+                    return None
+        return self.export()
+
+    def train_step(self, batch) -> dict[str, Tensor]:
+        """One optimizer step on the batch of `self.step` → detached losses by name."""
+        index, first = self.recipe.stage_at(self.step)
+        if index != self.index:
+            self._begin(index)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.stages[index].learning_rate * self.rate(self.step - first)
+        values = self.module(to_device(batch, self.device), self.step, self.accelerator.process_index)
+        self.accelerator.backward(values["loss"])
+        self.accelerator.clip_grad_norm_(self.parameters.values(), self.recipe.clip_gradient)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ema.step(self.parameters.values())
+        self.step += 1
+        return {name: value.detach() for name, value in values.items()}
+
+    def save(self) -> None:
+        """Write a checkpoint and the current averaged model (main process only)."""
+        if self.accelerator.is_main_process:
+            save_state(self.out / "checkpoints", self._state(), self.recipe.keep)
+            self.export()
+        self.accelerator.wait_for_everyone()
+
+    def export(self) -> Path:
+        """Write `model.safetensors` with the averaged weights → its path."""
+        path = self.out / "model.safetensors"
+        if not self.accelerator.is_main_process:
+            return path
+        dtype = getattr(torch, self.recipe.export)
+        metadata = {"inhabit.step": str(self.step), "inhabit.recipe": self.recipe.model_dump_json()}
+        self.ema.store(self.parameters.values())
+        self.ema.copy_to(self.parameters.values())
+        try:
+            save(path, self.model, self.codec.vae, dtype=dtype, metadata=metadata)
+        finally:
+            self.ema.restore(self.parameters.values())
+        return path
+
+    def _begin(self, index: int) -> None:
+        """Start a stage: trained weights go on from their average, with a new optimizer and a new average.
+
+        # Not in paper: stages keep the average, since the next stage freezes it and must train against it.
+        """
+        if index > 0:
+            self.ema.copy_to(self.parameters.values())
+        self.index, recipe = index, self.recipe
+        stage = make_stage(recipe, recipe.stages[index], self.model, self.codec)
+        self.parameters = stage.trained()
+        _require_only(stage, self.parameters)
+        self.optimizer = torch.optim.AdamW(list(self.parameters.values()), weight_decay=recipe.weight_decay, fused=True)
+        self.ema = EMAModel(self.parameters.values(), decay=recipe.ema, foreach=True)
+        self.rate = learning_rate_factor(recipe.stages[index])
+        self.module = self.accelerator.prepare_model(stage)
+
+    def _state(self) -> Saved:
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"vae.{name}": value for name, value in self.codec.vae.state_dict().items()}
+        for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
+            tensors[f"ema.{name}"] = average
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        return Saved(self.step, tensors, {"stage": self.index, "ema_steps": self.ema.optimization_step})
+
+    def _resume(self) -> None:
+        saved = load_newest(self.out / "checkpoints")
+        if saved is None:
+            log.warning("no valid checkpoint in %s: starting at step 0", self.out / "checkpoints")
+            return
+        self._begin(saved.scalars["stage"])
+        tensors = saved.tensors
+        with torch.no_grad():
+            _copy(self.model, tensors, "model.")
+            _copy(self.codec.vae, tensors, "vae.")
+            for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
+                average.copy_(tensors[f"ema.{name}"])
+                keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{key}.{name}" in tensors]
+                if keys:  # none: the parameter has never had a gradient
+                    self.optimizer.state[parameter] = {
+                        key: _like(parameter, tensors[f"optimizer.{key}.{name}"]) for key in keys
+                    }
+        self.ema.optimization_step = saved.scalars["ema_steps"]
+        self.step = saved.step
+        _keep_lines(self.out / "log.jsonl", saved.step)
+
+    def _record(self, values: dict[str, Tensor], seconds: float, bar: tqdm) -> None:
+        bar.update()
+        if self.step % self.recipe.log_every and self.step != self.recipe.steps:
+            return
+        numbers = {name: round(float(value), 6) for name, value in values.items()}
+        bar.set_postfix(stage=self.recipe.stages[self.index].name, loss=numbers["loss"])
+        if self.accelerator.is_main_process:
+            self.out.mkdir(parents=True, exist_ok=True)
+            with (self.out / "log.jsonl").open("a") as file:
+                line = {"step": self.step, "stage": self.recipe.stages[self.index].name, **numbers}
+                file.write(json.dumps({**line, "seconds": round(seconds, 4)}) + "\n")
+
+    def _progress(self, show: bool) -> tqdm:
+        hidden = not (show and self.accelerator.is_main_process)
+        return tqdm(total=self.recipe.steps, initial=self.step, desc="train", disable=hidden, mininterval=1)
+
+
+def learning_rate_factor(stage: StageRecipe) -> Callable[[int], float]:
+    """Step within the stage → factor of the learning rate: linear warmup, then cosine to 0 (diffusers)."""
+    dummy = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = get_scheduler("cosine", dummy, num_warmup_steps=stage.warmup, num_training_steps=stage.steps)
+    return schedule.lr_lambdas[0]
+
+
+def _require_only(stage: Stage, parameters: dict[str, nn.Parameter]) -> None:
+    chosen = {id(parameter) for parameter in parameters.values()}
+    for parameter in stage.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+
+
+def _copy(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
+    for name, value in module.state_dict().items():
+        value.copy_(tensors[prefix + name])
+
+
+def _like(parameter: Tensor, saved: Tensor) -> Tensor:
+    """A saved optimizer tensor on the parameter's device and in its memory layout."""
+    if saved.shape != parameter.shape:
+        return saved.clone()
+    return torch.empty_like(parameter).copy_(saved)
+
+
+def _keep_lines(path: Path, step: int) -> None:
+    """Drop the log's lines after `step`, which are about to be written again."""
+    if path.exists():
+        lines = [line for line in path.read_text().splitlines(keepends=True) if json.loads(line)["step"] <= step]
+        path.write_text("".join(lines))
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; outside the main thread signals stay as they are."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

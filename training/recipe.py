@@ -1,0 +1,246 @@
+"""The recipe of a training: one YAML file, frozen, every unknown field rejected by name."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..errors import InputError
+
+HELD_OUT_FROM = 900_000  # scene seeds from here on belong to the benchmark
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelRecipe(_Frozen):
+    """The network: a preset of `models.PRESETS`, and fields of its config to replace (dotted keys)."""
+
+    preset: str = "puppets"
+    overrides: dict[str, Any] = {}
+
+
+class DataRecipe(_Frozen):
+    """Where clips come from. Without `folder` scenes are rendered from their seed."""
+
+    folder: str | None = None  # a folder of scene folders as `inhabit scene` writes them
+    kinds: tuple[str, ...] = ()  # empty: all kinds of scene
+    width: int = Field(128, ge=16, le=4096)
+    height: int = Field(128, ge=16, le=4096)
+    scene_frames: int = Field(48, ge=1)
+    seeds: tuple[int, int] = (0, HELD_OUT_FROM)  # first, one past the last
+    # Not in paper: share of clips whose target is another character's exact rendering in the same motion.
+    cross_identity: float = Field(0.0, ge=0, le=1)
+    # Share of clips whose reference is a frame of the video on a random background (AA2); else the scene's portrait.
+    reference_from_video: float = Field(0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _trainable_seeds(self) -> DataRecipe:
+        first, end = self.seeds
+        if not 0 <= first < end <= HELD_OUT_FROM:
+            raise ValueError(f"seeds {self.seeds} must be [first, end) with 0 ≤ first < end ≤ {HELD_OUT_FROM}")
+        return self
+
+
+class AugmentationRecipe(_Frozen):
+    """AA2's augmentations (papers.md §1)."""
+
+    flip: float = Field(0.5, ge=0, le=1)  # probability
+    scale: float = Field(0.2, ge=0, le=1)  # probability of random scale augmentation
+    scale_range: tuple[float, float] = (0.75, 1.25)
+    # Not in paper: share of clips masked with inference's own blocks of about 10 px; the others are random.
+    inference_blocks: float = Field(0.5, ge=0, le=1)
+
+
+class DropoutRecipe(_Frozen):
+    """Probability a step that a condition is switched off, for the whole batch of that step."""
+
+    animation: float = Field(0.0, ge=0, le=1)  # reference and motion together (HIA eq. 4)
+    environment: float = Field(0.0, ge=0, le=1)
+    objects: float = Field(0.0, ge=0, le=1)
+    depth: float = Field(0.0, ge=0, le=1)
+
+
+class TimestepRecipe(_Frozen):
+    """Share `last` of the clips trains exactly at the last timestep, the rest uniformly over all."""
+
+    # Not in paper: with zero terminal SNR the last timestep shows the network nothing but its conditions,
+    # so the reference path learns most there.
+    last: float = Field(0.0, ge=0, le=1)
+
+
+class LossRecipe(_Frozen):
+    """Weights of the diffusion loss; region weights multiply the plain weight 1 of the background."""
+
+    weighting: Literal["plain", "min_snr"] = "plain"
+    snr_gamma: float = Field(5.0, gt=0)
+    character: float = Field(1.0, gt=0)
+    hands: float = Field(1.0, gt=0)
+    face: float = Field(1.0, gt=0)
+
+
+class PictureRecipe(_Frozen):
+    """The autoencoder's loss: L1 of the pixels + `edges` · L1 of neighbour differences + `latents` · excess over ±1."""
+
+    crop: int = Field(64, ge=8)  # side of the random square crops, pixels
+    edges: float = Field(0.5, ge=0)
+    latents: float = Field(0.1, ge=0)
+    latent_noise: float = Field(0.03, ge=0)  # standard deviation of the noise the decoder must forgive
+
+
+class StageRecipe(_Frozen):
+    """One stage: `spatial` (random frames, temporal layers off), `temporal` (consecutive frames) or `autoencoder`."""
+
+    name: str
+    kind: Literal["spatial", "temporal", "autoencoder"]
+    steps: int = Field(ge=1)
+    clips: int = Field(4, ge=1)
+    frames: int = Field(8, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup: int = Field(100, ge=0)
+    # Prefixes of parameter names; "temporal" names all layers over time. Empty: all of the stage's kind.
+    train: tuple[str, ...] = ()
+    timesteps: TimestepRecipe = TimestepRecipe()
+    dropout: DropoutRecipe = DropoutRecipe()
+    loss: LossRecipe = LossRecipe()
+    pictures: PictureRecipe = PictureRecipe()
+    augmentation: AugmentationRecipe = AugmentationRecipe()
+
+    @model_validator(mode="after")
+    def _last_step_counts(self) -> StageRecipe:
+        if self.loss.weighting == "min_snr" and self.timesteps.last > 0:
+            raise ValueError("timesteps.last must be 0 with loss.weighting min_snr, which gives the last timestep weight 0")
+        return self
+
+
+class Recipe(_Frozen):
+    """A whole training."""
+
+    model: ModelRecipe = ModelRecipe()
+    init: str | None = None  # checkpoint to start from, model and codec
+    codec: str | None = None  # checkpoint whose autoencoder is used; default: init's
+    data: DataRecipe = DataRecipe()
+    seed: int = Field(0, ge=0)
+    stages: tuple[StageRecipe, ...] = Field(min_length=1)
+    ema: float = Field(0.999, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_gradient: float = Field(1.0, gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    export: Literal["float32", "float16", "bfloat16"] = "float16"
+    save_every: int = Field(500, ge=1)
+    keep: int = Field(2, ge=2)
+    log_every: int = Field(10, ge=1)
+    workers: int = Field(1, ge=0)
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Recipe:
+        if len({stage.kind == "autoencoder" for stage in self.stages}) > 1:
+            raise ValueError("autoencoder stages cannot be mixed with spatial or temporal ones: use two recipes")
+        return self
+
+    @property
+    def trains_autoencoder(self) -> bool:
+        return self.stages[0].kind == "autoencoder"
+
+    @property
+    def steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> tuple[int, int]:
+        """(index of the stage, its first global step) for global `step` of 0 … steps-1."""
+        first = 0
+        for index, stage in enumerate(self.stages):
+            if step < first + stage.steps:
+                return index, first
+            first += stage.steps
+        raise IndexError(f"step {step} of a recipe with {self.steps} steps")
+
+
+def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Recipe from a YAML file (or the bare name of a bundled one), with `key=value` overrides.
+
+    Keys are dotted; a list item is named by its number or, for stages, by its name: `stages.spatial.steps=10`.
+    Raises InputError naming the unknown or invalid key.
+    """
+    file = Path(path)
+    if not file.suffix and not file.exists():
+        file = RECIPES / f"{path}.yaml"
+    if not file.is_file():
+        bundled = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise InputError(f"recipe {path} does not exist; give a .yaml file or one of: {bundled}")
+    try:
+        values = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"recipe {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"recipe {path} holds {type(values).__name__}; a mapping of recipe fields is needed")
+    for text in overrides:
+        _override(values, text)
+    return parse_recipe(values)
+
+
+def parse_recipe(values: dict[str, Any]) -> Recipe:
+    """Recipe from plain values; raises InputError with one line about the first fault."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "recipe"
+    if first["type"] == "extra_forbidden":
+        raise InputError(f"unknown recipe key {where!r}; {_nearest(str(first['loc'][-1]))}")
+    raise InputError(f"recipe key {where}={first.get('input')!r}"[:200] + f": {first['msg']}")
+
+
+def _nearest(name: str) -> str:
+    known = field_names(Recipe)
+    found = difflib.get_close_matches(name, {key.split(".")[-1] for key in known}, n=1, cutoff=0.0)[0]
+    return f"the nearest valid one is {next(key for key in known if key.split('.')[-1] == found)!r}"
+
+
+def field_names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """All dotted field names of a recipe model; stages' fields appear as `stages.N.field`."""
+    names = []
+    for name, field in model.model_fields.items():
+        names.append(prefix + name)
+        inner = StageRecipe if name == "stages" else field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += field_names(inner, f"{prefix}{name}.N." if name == "stages" else f"{prefix}{name}.")
+    return names
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"override {text!r} is not key=value")
+    *parents, last = key.split(".")
+    node: Any = values
+    for parent in parents:
+        if isinstance(node, list):
+            node = node[_position(node, parent, key)]
+        elif parent == "overrides":
+            node = node.setdefault(parent, {})
+            last = key.partition("overrides.")[2]
+            break
+        else:
+            node = node.setdefault(parent, {})
+        if not isinstance(node, (dict, list)):
+            raise InputError(f"override {key!r}: {parent!r} holds a plain value and has no fields")
+    parsed = yaml.safe_load(value)
+    if isinstance(node, list):
+        node[_position(node, last, key)] = parsed
+    else:
+        node[last] = parsed
+
+
+def _position(items: list[Any], name: str, key: str) -> int:
+    for index, item in enumerate(items):
+        if name == str(index) or (isinstance(item, dict) and item.get("name") == name):
+            return index
+    names = [item.get("name", index) if isinstance(item, dict) else index for index, item in enumerate(items)]
+    raise InputError(f"override {key!r}: no item {name!r}; there are {', '.join(map(str, names))}")

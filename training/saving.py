@@ -1,0 +1,109 @@
+"""Checkpoints of a training: atomic, verified by hash, the newest valid one wins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The state of a training after `step` steps."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    scalars: dict[str, Any]
+
+
+def save_state(folder: Path, state: Saved, keep: int) -> Path:
+    """Write `folder/step-NNNNNNNN`: temp directory → fsync → manifest with hashes → rename → prune to `keep`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"step-{state.step:08d}"
+    temporary = folder / f".writing-{final.name}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()},
+                  temporary / "state.safetensors")
+        (temporary / "state.json").write_text(json.dumps({"step": state.step, **state.scalars}))
+        files = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps({"step": state.step, "sha256": files}))
+        for path in temporary.iterdir():
+            _fsync(path)
+        _fsync(temporary)
+        if final.exists():
+            shutil.rmtree(final)
+        os.rename(temporary, final)
+        _fsync(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    prune(folder, keep)
+    return final
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete the oldest checkpoints, and only once `keep` newer ones are valid."""
+    valid = 0
+    for path in _newest_first(folder):
+        if valid >= keep:
+            shutil.rmtree(path)
+        elif fault(path) is None:
+            valid += 1
+
+
+def load_newest(folder: Path) -> Saved | None:
+    """The newest checkpoint whose manifest and hashes hold, or None; damaged ones are skipped with a warning."""
+    for path in _newest_first(folder):
+        problem = fault(path)
+        if problem:
+            log.warning("checkpoint %s is skipped: %s", path, problem)
+            continue
+        scalars = json.loads((path / "state.json").read_text())
+        return Saved(scalars.pop("step"), load_file(path / "state.safetensors"), scalars)
+    return None
+
+
+def fault(path: Path) -> str | None:
+    """What is wrong with a checkpoint folder, or None when its manifest holds."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        wanted = manifest["sha256"]
+    except (OSError, ValueError, KeyError):
+        return "it has no readable manifest"
+    for name in ("state.safetensors", "state.json"):
+        if name not in wanted or not (path / name).is_file():
+            return f"{name} is missing"
+        if _sha256(path / name) != wanted[name]:
+            return f"{name} does not match its hash"
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,59 @@
+"""The networks a training starts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+from ..models import PRESETS, AnimationModel, LatentCodec, ModelConfig, PatchAutoencoder, load, load_codec
+from ..models.layers import to_channels_last
+from .recipe import Recipe
+
+
+def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, LatentCodec]:
+    """Model and codec from the recipe's checkpoints, or freshly initialised from its seed; float32, channels last."""
+    torch.manual_seed(recipe.seed)
+    model = load(recipe.init) if recipe.init else AnimationModel(model_config(recipe))
+    codec = _codec(recipe, model.config)
+    model.to(device)
+    codec.vae.to(device)
+    to_channels_last(model)
+    to_channels_last(codec.vae)
+    codec.vae.requires_grad_(False)
+    return model, codec
+
+
+def model_config(recipe: Recipe) -> ModelConfig:
+    """Preset with the recipe's overrides; raises InputError naming an unknown preset or field."""
+    preset = PRESETS.get(recipe.model.preset)
+    if preset is None:
+        raise InputError(f"model.preset {recipe.model.preset!r} does not exist; there are {', '.join(PRESETS)}")
+    values = preset.model_dump()
+    for key, value in recipe.model.overrides.items():
+        _replace(values, key, value)
+    try:
+        return ModelConfig.model_validate(values)
+    except ValueError as error:
+        raise InputError(f"model.overrides: {' '.join(str(error).split())[:300]}") from None
+
+
+def _codec(recipe: Recipe, config: ModelConfig) -> LatentCodec:
+    source = recipe.codec or recipe.init
+    codec = load_codec(source) if source else None
+    if codec is not None:
+        return codec
+    if config.autoencoder is None or not recipe.trains_autoencoder:
+        raise InputError(f"codec {source!r} holds no autoencoder; give a checkpoint that has one as codec")
+    vae = PatchAutoencoder(config.autoencoder)
+    return LatentCodec(vae, scale=config.latent.scale, downscale=config.latent.downscale)
+
+
+def _replace(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.get(parent) if isinstance(values, dict) else None
+    if not isinstance(values, dict) or last not in values:
+        raise InputError(f"model.overrides: {key!r} is no field of the model's config")
+    values[last] = value
