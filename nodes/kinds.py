@@ -1,0 +1,28 @@
+"""Types and schema helpers that several nodes share."""
+
+from __future__ import annotations
+
+import inspect
+
+from comfy_api.latest import io
+
+PoseKeypoint = io.Custom("POSE_KEYPOINT")
+
+
+def schema(**fields) -> io.Schema:
+    """`io.Schema` with the fields this ComfyUI knows: `search_aliases` came after 0.3.64."""
+    known = inspect.signature(io.Schema).parameters
+    return io.Schema(**{name: value for name, value in fields.items() if name in known})
+
+
+def positive_and_negative() -> tuple[list[io.Input], list[io.Output]]:
+    """The pair of CONDITIONING inputs and outputs of every node that adds a condition."""
+    inputs = [
+        io.Conditioning.Input("positive", tooltip="From Inhabit Reference or another condition node."),
+        io.Conditioning.Input("negative", tooltip="From the same node as the positive conditioning."),
+    ]
+    outputs = [
+        io.Conditioning.Output("positive_out", display_name="positive"),
+        io.Conditioning.Output("negative_out", display_name="negative"),
+    ]
+    return inputs, outputs

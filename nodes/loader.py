@@ -1,0 +1,50 @@
+"""Checkpoint file → MODEL and VAE."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from . import host
+from .folders import checkpoint_names, checkpoint_path
+from .inputs import chosen
+from .kinds import schema
+
+
+class InhabitModelLoader(io.ComfyNode):
+    """Loads one `.safetensors` file of `models/inhabit`, or the bundled small model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitModelLoader",
+            display_name="Inhabit Model Loader",
+            category="Inhabit",
+            search_aliases=["animate anyone", "character animation", "load inhabit"],
+            description="Loads an Inhabit checkpoint. The bundled inhabit-puppets knows rendered puppets only.",
+            inputs=[
+                io.Combo.Input(
+                    "checkpoint",
+                    options=checkpoint_names(),
+                    tooltip="A file of models/inhabit; inhabit-puppets.safetensors comes with the pack.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output("model"),
+                io.Vae.Output("vae", tooltip="Only where the file carries one; otherwise use Load VAE."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str) -> str:
+        """Load again when the file was replaced."""
+        status = checkpoint_path(checkpoint).stat()
+        return f"{checkpoint} {status.st_mtime_ns} {status.st_size}"
+
+    @classmethod
+    def execute(cls, checkpoint: str) -> io.NodeOutput:
+        path = checkpoint_path(chosen(checkpoint, checkpoint_names(), "checkpoint"))
+        vae = host.load_vae(path)
+        if vae is None:
+            vae = ExecutionBlocker(f"{checkpoint} carries no VAE: use Load VAE with the one it was trained with")
+        return io.NodeOutput(host.load_model(path), vae)

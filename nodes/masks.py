@@ -1,0 +1,61 @@
+"""Character mask → the mask that does not tell the character's outline."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..perception import shape_agnostic_mask
+from .inputs import checked_mask
+from .kinds import schema
+
+
+class InhabitShapeAgnosticMask(io.ComfyNode):
+    """Animate Anyone 2, equation 2."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitShapeAgnosticMask",
+            display_name="Inhabit Shape-Agnostic Mask",
+            category="Inhabit/masks",
+            search_aliases=["formulated mask", "block mask", "blockify", "grow mask"],
+            description="Covers the character by blocks, so that the new character may have another outline.",
+            inputs=[
+                io.Mask.Input("mask", tooltip="1 on the character, one a frame."),
+                io.Int.Input(
+                    "block_px",
+                    default=10,
+                    min=1,
+                    max=512,
+                    tooltip="About how large a block is in pixels, where no number of blocks is given.",
+                ),
+                io.Int.Input(
+                    "blocks_high",
+                    default=0,
+                    min=0,
+                    max=512,
+                    tooltip="Blocks over the height; 0: by block_px.",
+                ),
+                io.Int.Input(
+                    "blocks_wide", default=0, min=0, max=512, tooltip="Blocks over the width; 0: by block_px."
+                ),
+                io.Boolean.Input(
+                    "stable", default=False, tooltip="One grid for the whole clip, so that the blocks do not flicker."
+                ),
+                io.Int.Input(
+                    "snap",
+                    default=1,
+                    min=1,
+                    max=64,
+                    tooltip="Block edges lie on multiples of this many pixels; 8 for WanAnimateToVideo.",
+                ),
+            ],
+            outputs=[io.Mask.Output("mask_out", display_name="mask")],
+        )
+
+    @classmethod
+    def execute(cls, mask, block_px: int, blocks_high: int, blocks_wide: int, stable: bool, snap: int) -> io.NodeOutput:
+        mask = checked_mask(mask, "the mask")
+        return io.NodeOutput(
+            shape_agnostic_mask(mask, blocks_high or None, blocks_wide or None, block_px, stable=stable, snap=snap)
+        )

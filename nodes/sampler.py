@@ -1,0 +1,121 @@
+"""Sampling: context windows for any sampler of core, and one node that does it all."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import host
+from .inputs import chosen
+from .kinds import schema
+
+CATEGORY = "Inhabit/sampling"
+LENGTH_TOOLTIP = "Frames denoised together, at most as many as the model was trained on (16 suits inhabit-puppets)."
+OVERLAP_TOOLTIP = "Frames that neighbouring windows share. More is smoother and slower."
+LONG_VIDEO = ["windows"]
+
+
+class InhabitContextWindows(io.ComfyNode):
+    """Makes KSampler and all other samplers of core work through a long video window by window."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitContextWindows",
+            display_name="Inhabit Context Windows",
+            category=CATEGORY,
+            search_aliases=["sliding window", "long video", "context options"],
+            description="Long videos: overlapping windows of frames, averaged at every step. For KSampler and others.",
+            inputs=[
+                io.Model.Input("model", tooltip="From Inhabit Model Loader."),
+                io.Int.Input("length", default=16, min=1, max=256, tooltip=LENGTH_TOOLTIP),
+                io.Int.Input("overlap", default=4, min=0, max=255, tooltip=OVERLAP_TOOLTIP),
+                io.Boolean.Input(
+                    "random_offset",
+                    default=True,
+                    tooltip="Move all windows by a random number of frames at every step: no seam stays in place.",
+                ),
+            ],
+            outputs=[io.Model.Output("model_out", display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model, length: int, overlap: int, random_offset: bool) -> io.NodeOutput:
+        return io.NodeOutput(host.with_windows(model, length, overlap, random_offset))
+
+
+class InhabitWindowedSampler(io.ComfyNode):
+    """Context windows, the schedule the model was trained with, and core's samplers, in one node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitWindowedSampler",
+            display_name="Inhabit Windowed Sampler",
+            category=CATEGORY,
+            search_aliases=["animate", "ksampler", "video sampler", "long video"],
+            description="Samples a video of any length. Gives what `inhabit animate` gives with the same seed.",
+            inputs=[
+                io.Model.Input("model", tooltip="From Inhabit Model Loader."),
+                io.Conditioning.Input("positive", tooltip="Reference, motion, environment and objects."),
+                io.Conditioning.Input("negative", tooltip="The same without reference and motion."),
+                io.Latent.Input("latent", tooltip="Of Inhabit Environment: one latent a frame."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip="Of the initial noise and the window offsets.",
+                ),
+                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Denoising steps; 10 suit inhabit-puppets."),
+                io.Float.Input(
+                    "cfg",
+                    default=1.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strongly reference and motion are followed. 1 needs half the time.",
+                ),
+                io.Combo.Input(
+                    "sampler", options=host.SAMPLERS, default="euler", tooltip="euler is deterministic DDIM here."
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=host.SCHEDULERS,
+                    default=host.TRAILING,
+                    tooltip="trailing starts at the noisiest step the model was trained on; the others are core's.",
+                ),
+                io.Int.Input("length", default=16, min=1, max=256, tooltip=LENGTH_TOOLTIP),
+                io.Int.Input("overlap", default=4, min=0, max=255, tooltip=OVERLAP_TOOLTIP),
+                io.Combo.Input(
+                    "long_video",
+                    options=LONG_VIDEO,
+                    default=LONG_VIDEO[0],
+                    tooltip="windows: overlapping windows, averaged and shifted at every step.",
+                ),
+            ],
+            outputs=[io.Latent.Output("latent_out", display_name="latent")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        positive,
+        negative,
+        latent: dict,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler: str,
+        scheduler: str,
+        length: int,
+        overlap: int,
+        long_video: str,
+    ) -> io.NodeOutput:
+        chosen(sampler, host.SAMPLERS, "sampler")
+        chosen(scheduler, host.SCHEDULERS, "scheduler")
+        chosen(long_video, LONG_VIDEO, "long_video")
+        model = host.with_windows(model, length, overlap, random_offset=True)
+        sigmas = host.sigmas_for(model, scheduler, steps)
+        return io.NodeOutput(host.sample(model, positive, negative, latent, seed, cfg, sampler, sigmas))

@@ -1,0 +1,46 @@
+"""Pose keypoints → skeleton pictures and structured depth."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from ..errors import InputError
+from ..perception import render_skeleton, structured_depth
+from .inputs import checked_depth
+from .kinds import PoseKeypoint, schema
+
+
+class InhabitSkeletonRenderer(io.ComfyNode):
+    """Draws OpenPose skeletons; Animate Anyone 2's structured depth where a depth video is connected."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitSkeletonRenderer",
+            display_name="Inhabit Skeleton Renderer",
+            category="Inhabit/motion",
+            search_aliases=["openpose", "dwpose", "draw pose", "pose to image"],
+            description="Draws pose keypoints as skeletons, and keeps depth on the skeleton only (structured depth).",
+            inputs=[
+                PoseKeypoint.Input("pose", tooltip="One entry a frame, in pixels or 0…1; missing parts may be empty."),
+                io.Int.Input("width", default=128, min=8, max=8192, step=8, tooltip="Of the driving video."),
+                io.Int.Input("height", default=128, min=8, max=8192, step=8, tooltip="Of the driving video."),
+                io.Image.Input("depth", optional=True, tooltip="Depth video of this length and size, white is near."),
+            ],
+            outputs=[
+                io.Image.Output("skeleton"),
+                io.Image.Output("structured_depth", tooltip="Needs the depth input. Black off the skeleton."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, pose, width: int, height: int, depth=None) -> io.NodeOutput:
+        frames = [pose] if isinstance(pose, dict) else pose
+        if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
+            raise InputError(f"the pose is {type(pose).__name__} {str(pose)[:60]!r}; give POSE_KEYPOINT")
+        skeleton = render_skeleton(frames, width, height)
+        if depth is None:
+            return io.NodeOutput(skeleton, ExecutionBlocker("structured_depth needs the depth input"))
+        kept = structured_depth(checked_depth(depth, "the depth"), skeleton)
+        return io.NodeOutput(skeleton, kept.unsqueeze(-1).expand(-1, -1, -1, 3).contiguous())
