@@ -142,11 +142,12 @@ class EncodedConditions:
 def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: int) -> EncodedConditions:
     """Encode environment, mask and objects, `chunk` frames at a time, keeping nothing but the latents."""
     environment, masks, objects = [], [], []
+    has_objects = conditions.has_objects
     for part in _chunks(conditions.frames, chunk):
         driving, mask = conditions.driving[part], conditions.mask[part]
         environment.append(codec.encode(environment_frames(driving, mask)))
         masks.append(latent_mask(mask, codec.downscale))
-        if conditions.has_objects:
+        if has_objects:
             objects.append(codec.encode(object_frames(driving, conditions.object_mask[part])))
     return EncodedConditions(torch.cat(environment), torch.cat(masks), torch.cat(objects) if objects else None)
 

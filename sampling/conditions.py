@@ -67,7 +67,7 @@ class DrivingConditions:
 
     @property
     def has_objects(self) -> bool:
-        return self.object_mask is not None and bool(selected(self.object_mask).any())
+        return self.object_mask is not None and bool(selected(self.object_mask.max()))
 
 
 def selected(mask: Tensor) -> Tensor:

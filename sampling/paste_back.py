@@ -110,7 +110,7 @@ def _fading(drawn: Tensor, feather: int) -> Iterator[Tensor]:
             recent.append(_feather(drawn[index + STEADY_FRAMES], feather))
         if index > STEADY_FRAMES:
             recent.popleft()
-        yield torch.stack(list(recent)).mean(dim=0)
+        yield sum(recent) / len(recent)
 
 
 def _feather(region: Tensor, width: int) -> Tensor:
@@ -130,13 +130,16 @@ def _opened(region: Tensor) -> Tensor:
 
 
 def _dilated(region: Tensor, radius: int) -> Tensor:
-    """Grow a bool region (H, W) by a square of `radius` pixels."""
-    if radius == 0:
-        return region
-    grown = region[None, None].float()
-    for kernel, padding in (((2 * radius + 1, 1), (radius, 0)), ((1, 2 * radius + 1), (0, radius))):
-        grown = functional.max_pool2d(grown, kernel, stride=1, padding=padding)
-    return grown[0, 0] > 0
+    """Grow a bool region (H, W) by a square of `radius` pixels: shifted copies, tripling what they cover."""
+    for axis, size in enumerate(region.shape):
+        covered = 0
+        while covered < min(radius, size - 1):
+            shift = min(2 * covered + 1, radius - covered, size - 1)
+            wider = region.clone()
+            wider.narrow(axis, shift, size - shift).logical_or_(region.narrow(axis, 0, size - shift))
+            wider.narrow(axis, 0, size - shift).logical_or_(region.narrow(axis, shift, size - shift))
+            region, covered = wider, covered + shift
+    return region
 
 
 def _check(result: Tensor, driving: Tensor, mask: Tensor, feather: int, grow: int | None) -> None:

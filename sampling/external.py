@@ -1,0 +1,161 @@
+"""Full-size companions of the denoiser from local files: Stable Diffusion's VAE and CLIP's vision tower.
+
+Nothing here reaches the network: a file that is incomplete raises InputError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import InputError
+from ..models.autoencoder import LatentCodec
+from ..models.config import LatentConfig
+
+CLIP_SIDE = 224
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+VIT_LARGE = dict(  # openai/clip-vit-large-patch14, the vision tower of Animate Anyone's weights
+    hidden_size=1024,
+    intermediate_size=4096,
+    num_hidden_layers=24,
+    num_attention_heads=16,
+    patch_size=14,
+    projection_dim=768,
+)
+SD15_VAE = dict(  # stabilityai/sd-vae-ft-mse and the VAE inside Stable Diffusion 1.5
+    down_block_types=("DownEncoderBlock2D",) * 4,
+    up_block_types=("UpDecoderBlock2D",) * 4,
+    block_out_channels=(128, 256, 512, 512),
+    layers_per_block=2,
+    latent_channels=4,
+)
+
+
+class DiffusersAutoencoder(nn.Module):
+    """A diffusers AutoencoderKL behind the two methods that `LatentCodec` calls; latents are the distribution's mean."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def encode(self, images_BCHW: Tensor) -> Tensor:
+        """(B, 3, H, W) in -1…1 → latents (B, 4, H/8, W/8), not yet scaled."""
+        return self.vae.encode(images_BCHW).latent_dist.mode()
+
+    def decode(self, latents_BCHW: Tensor) -> Tensor:
+        """Latents (B, 4, h, w), not scaled → pictures (B, 3, 8h, 8w) in about -1…1."""
+        return self.vae.decode(latents_BCHW).sample
+
+
+def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> LatentCodec:
+    """Load an AutoencoderKL from a diffusers folder or a .safetensors file, in diffusers' or the original key names.
+
+    Computes in float32, since this VAE overflows in float16. Raises InputError when the file is missing or no such VAE.
+    """
+    from diffusers import AutoencoderKL
+
+    path = _existing(path, "--vae")
+    if path.is_dir():
+        try:
+            vae = AutoencoderKL.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is not a diffusers VAE folder ({_line(error)}): give a folder or .safetensors"
+            ) from error
+    else:
+        vae = AutoencoderKL(**SD15_VAE)
+        _load_exactly(vae, _vae_keys(_tensors(path), vae.config), path, "a Stable Diffusion 1.5 VAE")
+    downscale = 2 ** (len(vae.config.block_out_channels) - 1)
+    if (vae.config.latent_channels, downscale) != (latent.channels, latent.downscale):
+        raise InputError(
+            f"the VAE in {path} has {vae.config.latent_channels} channels at 1/{downscale}, the model needs "
+            f"{latent.channels} at 1/{latent.downscale}: give the VAE that belongs to the model"
+        )
+    adapter = DiffusersAutoencoder(vae.to(device)).eval().requires_grad_(False)
+    return LatentCodec(adapter, scale=latent.scale, downscale=latent.downscale)
+
+
+def image_context(path: str | Path, reference: Tensor, width: int, device: str = "cpu") -> Tensor:
+    """CLIP's image embedding of the reference (1, H, W, 3) 0…1 → context (1, 1, width) for the cross-attention.
+
+    path: a transformers folder (config.json and model.safetensors) or a .safetensors file of ViT-L/14.
+    Raises InputError when it is missing, no CLIP vision model, or of another embedding width.
+    """
+    model = _load_clip(_existing(path, "--clip-vision"))
+    if model.config.projection_dim != width:
+        raise InputError(
+            f"the CLIP in {path} embeds in {model.config.projection_dim} numbers, the model reads {width}: "
+            "give the CLIP that belongs to the model"
+        )
+    pixels = functional.interpolate(
+        reference.movedim(-1, 1), (CLIP_SIDE, CLIP_SIDE), mode="bicubic", antialias=True, align_corners=False
+    ).clamp(0, 1)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    with torch.inference_mode():
+        return model.to(device)(((pixels - mean) / std).to(device)).image_embeds.unsqueeze(1).float().cpu()
+
+
+def _load_clip(path: Path) -> nn.Module:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    if path.is_dir():
+        try:
+            return CLIPVisionModelWithProjection.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is not a CLIP vision folder ({_line(error)}): give a folder or .safetensors"
+            ) from error
+    model = CLIPVisionModelWithProjection(CLIPVisionConfig(**VIT_LARGE))
+    tensors = {name: tensor for name, tensor in _tensors(path).items() if not name.endswith("position_ids")}
+    _load_exactly(model, tensors, path, "a CLIP ViT-L/14 vision model")
+    return model.eval()
+
+
+def _vae_keys(tensors: dict[str, Tensor], config) -> dict[str, Tensor]:
+    """Diffusers' key names for a VAE that has them already or those of the original Stable Diffusion."""
+    if any(".down_blocks." in name for name in tensors):
+        return tensors
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+    try:
+        return convert_ldm_vae_checkpoint(dict(tensors), config)
+    except (KeyError, IndexError, ValueError):
+        return tensors  # of another kind: the names are compared next, and reported
+
+
+def _load_exactly(module: nn.Module, tensors: dict[str, Tensor], path: Path, kind: str) -> None:
+    """Load by name; every tensor of the module must be there. Raises InputError that names a missing one."""
+    expected = module.state_dict()
+    missing = [n for n, t in expected.items() if n not in tensors or tensors[n].shape != t.shape]
+    missing = [name for name in missing if not name.endswith("position_ids")]
+    if missing:
+        raise InputError(
+            f"{path} is not {kind}: {len(missing)} tensors such as {missing[0]} are missing; give another file"
+        )
+    module.load_state_dict({name: tensors[name].float() for name in expected if name in tensors}, strict=False)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        size = path.stat().st_size
+        raise InputError(
+            f"{path} ({size} bytes) is not a complete .safetensors file: copy or download it again"
+        ) from error
+
+
+def _existing(path: str | Path, option: str) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{option} {path} does not exist: check the path")
+    return path
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

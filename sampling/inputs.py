@@ -1,0 +1,264 @@
+"""Files that a person names → the pictures, masks and skeletons that `animate` takes, checked and of one size."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..media import parse_poses, read_depth, read_image, read_mask, read_pose, read_video, resize, to_float
+from ..media.video import FOLDER_FPS
+from ..models import ModelConfig
+from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
+from .conditions import DrivingConditions
+
+logger = logging.getLogger(__name__)
+
+SMALLEST_REFERENCE = 32  # pixels a side
+SHAPE_TOLERANCE = 0.05  # width / height may differ by this share between the inputs of one run
+WORKING_SIDE = {"puppets": 128}  # pixels: the short side a model was trained at, by its config's name
+USUAL_WORKING_SIDE = 512
+SKELETON_ON = 0.1  # brightness, 0…1
+SKELETON_MARGIN = 0.12  # of the skeleton's height, on every side: hair, clothes and hands reach beyond the joints
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """What to animate from. A missing `driving` stands for an empty studio, made as large as the pose asks.
+
+    driving, depth, mask, object_mask: video, folder of pictures, or one picture for a clip of one frame.
+    pose: OpenPose JSON, or a video of drawn skeletons on black.
+    size: (width, height) in pixels that everything is brought to; None: the driving video's own.
+    """
+
+    reference: Path
+    driving: Path | None = None
+    pose: Path | None = None
+    depth: Path | None = None
+    mask: Path | None = None
+    object_mask: Path | None = None
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video."""
+
+    reference: Tensor
+    conditions: DrivingConditions
+    fps: float
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """A pose file as read: `keypoints` or drawn `skeleton` frames, with its own size (width, height) and rate."""
+
+    path: Path
+    size: tuple[int, int] | None
+    fps: float
+    keypoints: list[dict] | None = None
+    skeleton: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.keypoints if self.skeleton is None else self.skeleton)
+
+    def draw(self, width: int, height: int) -> Tensor:
+        """Skeleton IMAGE (F, height, width, 3)."""
+        if self.skeleton is None:
+            return render_skeleton(parse_poses(self.keypoints, width, height), width, height)
+        return to_float(resize(self.skeleton, width, height))
+
+
+def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
+    """Read, check and fit together all inputs of one run.
+
+    Depth is reduced to the structured depth of AA2 §3.4 and the character's mask to the formulated mask of eq. 2.
+    Raises InputError for anything missing, unreadable, of another length or shape, or not a number.
+    """
+    files = with_neighbours(files)
+    motion = _read_motion(files.pose)
+    driving, fps = _read_driving(files, motion)
+    own_size = motion.size if driving is None else (driving.shape[2], driving.shape[1])
+    size = _working_size(files, own_size, config)
+    count, name = (len(motion), motion.path) if driving is None else (len(driving), files.driving)
+    _check_length("pose", motion.path, len(motion), name, count)
+    if driving is not None:
+        _check_shape(motion.path, motion.size, files.driving, own_size)
+    skeleton = motion.draw(*size)
+    depth = _read_plane("depth", files.depth, name, count, own_size, size)
+    conditions = DrivingConditions(
+        driving=to_float(resize(driving, *size)) if driving is not None else studio(*size).expand(count, -1, -1, -1),
+        mask=_formulated_mask(_read_plane("mask", files.mask, name, count, own_size, size), skeleton, files),
+        skeleton=skeleton,
+        depth=None if depth is None else structured_depth(depth, skeleton),
+        object_mask=_read_plane("object-mask", files.object_mask, name, count, own_size, size),
+    )
+    return Inputs(load_reference(files.reference, size, config.size_multiple), conditions, fps)
+
+
+def with_neighbours(files: InputFiles) -> InputFiles:
+    """Fill what is not given from the files that `inhabit scene` puts beside its driving video.
+
+    Raises InputError when a part that is needed is neither given nor there, naming the option to give.
+    """
+    if files.driving is None:
+        if files.pose is None:
+            raise InputError(
+                "neither --driving nor --pose is given: give --driving VIDEO, or --pose for an empty studio"
+            )
+        return files
+    folder = files.driving.parent
+    pose = files.pose or _neighbour(folder / "pose.json")
+    mask = files.mask or _neighbour(folder / "mask.mkv")
+    if pose is None:
+        raise InputError(
+            f"no --pose, and no pose.json beside {files.driving}: give --pose POSE.json or a skeleton video"
+        )
+    if mask is None:
+        raise InputError(f"no --mask, and no mask.mkv beside {files.driving}: give --mask, white on the character")
+    depth = files.depth or (None if files.pose else _neighbour(folder / "depth.mkv"))  # depth belongs to its pose
+    objects = files.object_mask or _neighbour(folder / "object.mkv")
+    if depth is None:
+        logger.info("no --depth: the skeleton alone tells the pose")
+    return InputFiles(files.reference, files.driving, pose, depth, mask, objects, files.size)
+
+
+def load_reference(path: Path, size: tuple[int, int], multiple: int) -> Tensor:
+    """Read the reference → IMAGE (1, h, w, 3): its own shape, at most as many pixels as a frame, sides snapped.
+
+    Raises InputError when it is unreadable or smaller than 32 pixels a side.
+    """
+    picture = read_image(path)
+    height, width = picture.shape[1:3]
+    if min(height, width) < SMALLEST_REFERENCE:
+        raise InputError(
+            f"the reference {path} is {width}x{height} pixels: give a picture of the character of at least "
+            f"{SMALLEST_REFERENCE}x{SMALLEST_REFERENCE}"
+        )
+    scale = min(1.0, (size[0] * size[1] / (width * height)) ** 0.5)
+    width, height = (_nearest(side * scale, multiple) for side in (width, height))
+    return torch.from_numpy(resize(picture.numpy(), width, height)).clamp(0, 1)
+
+
+def studio(width: int, height: int) -> Tensor:
+    """An empty room (1, height, width, 3) 0…1 for a pose that comes without a scene: a wall, a floor, soft light."""
+    y = torch.linspace(0, 1, height).view(-1, 1)
+    x = torch.linspace(-1, 1, width).view(1, -1)
+    floor = torch.sigmoid((y - 0.74) * height / 2)  # an edge about two pixels soft
+    light = 1 - 0.12 * x**2 - 0.10 * (y - 0.3) ** 2
+    wall, ground = torch.tensor([0.70, 0.74, 0.78]), torch.tensor([0.56, 0.53, 0.50])
+    colour = wall + floor.unsqueeze(-1) * (ground - wall)
+    return (colour * light.unsqueeze(-1)).clamp(0, 1).unsqueeze(0)
+
+
+def skeleton_box_mask(skeleton_FHWC: Tensor) -> Tensor:
+    """Mask (F, H, W), 0 or 1: every frame's box around its skeleton with a margin of 12 % of the box's height.
+
+    # Not in paper: stands in for the character's mask where a skeleton is all there is.
+    """
+    on_FHW = skeleton_FHWC.amax(dim=-1) > SKELETON_ON
+    mask = torch.zeros(on_FHW.shape)
+    for frame, on in zip(mask, on_FHW, strict=True):
+        rows, columns = on.any(dim=1).nonzero(), on.any(dim=0).nonzero()
+        if len(rows):
+            top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+            margin = round(SKELETON_MARGIN * (bottom - top))
+            frame[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin] = 1
+    return mask
+
+
+def _neighbour(path: Path) -> Path | None:
+    if not path.exists():
+        return None
+    logger.info("using %s", path)
+    return path
+
+
+def _read_motion(path: Path) -> _Motion:
+    if path.suffix.lower() == ".json":
+        keypoints = read_pose(path)
+        width, height = (keypoints[0].get(f"canvas_{side}") for side in ("width", "height"))
+        return _Motion(path, (width, height) if width and height else None, FOLDER_FPS, keypoints=keypoints)
+    video = read_video(path)
+    lit = (video.frames.max(axis=-1) > SKELETON_ON * 255).mean()
+    if not 0 < lit < 0.5:
+        raise InputError(
+            f"{lit:.0%} of {path} is not black: give --pose a video of drawn skeletons on black, or a JSON file"
+        )
+    return _Motion(path, (video.frames.shape[2], video.frames.shape[1]), video.fps, skeleton=video.frames)
+
+
+def _read_driving(files: InputFiles, motion: _Motion) -> tuple[np.ndarray | None, float]:
+    if files.driving is None:
+        return None, motion.fps
+    video = read_video(files.driving)
+    return video.frames, video.fps
+
+
+def _working_size(files: InputFiles, own: tuple[int, int] | None, config: ModelConfig) -> tuple[int, int]:
+    """(width, height) of the run. Raises InputError, with the nearest size that works, for sides that do not divide."""
+    multiple = config.size_multiple
+    if files.size is None and own is None:
+        raise InputError(f"{files.pose} names no canvas size: give --size WxH, e.g. --size 128x128")
+    if files.size is None and files.driving is None:
+        side = WORKING_SIDE.get(config.name, USUAL_WORKING_SIDE)
+        return tuple(_nearest(length * side / min(own), multiple) for length in own)
+    size = files.size or own
+    if any(side % multiple or side < multiple for side in size):
+        nearest = "x".join(str(_nearest(side, multiple)) for side in size)
+        what = "--size" if files.size else f"the driving video {files.driving}"
+        raise InputError(f"{what} is {size[0]}x{size[1]}, and {multiple} must divide both sides: give --size {nearest}")
+    return size
+
+
+def _nearest(length: float, multiple: int) -> int:
+    return max(multiple, round(length / multiple) * multiple)
+
+
+def _read_plane(
+    option: str, path: Path | None, driving: Path, count: int, own: tuple[int, int] | None, size: tuple[int, int]
+) -> Tensor | None:
+    """A mask or depth (F, H, W) 0…1 at the working size, checked against the driving video; None without a path."""
+    if path is None:
+        return None
+    plane = (read_depth if option == "depth" else read_mask)(path)
+    _check_length(option, path, len(plane), driving, count)
+    _check_shape(path, (plane.shape[2], plane.shape[1]), driving, own)
+    for index, frame in enumerate(plane):
+        if not torch.isfinite(frame).all():
+            raise InputError(
+                f"--{option} {path} has NaN or infinite values in frame {index}: give finite values from 0 to 1"
+            )
+    low, high = plane.min().item(), plane.max().item()
+    if low < 0 or high > 1:
+        raise InputError(f"--{option} {path} has values from {low:g} to {high:g}: scale them to 0…1 (depth: 1 is near)")
+    return torch.from_numpy(resize(plane.numpy(), *size)).clamp(0, 1)
+
+
+def _check_length(option: str, path: Path, length: int, driving: Path, count: int) -> None:
+    if length != count:
+        raise InputError(f"--{option} {path} has {length} frames, {driving} has {count}: give one for every frame")
+
+
+def _check_shape(path: Path, size: tuple[int, int] | None, driving: Path, own: tuple[int, int] | None) -> None:
+    """Other sizes are resized, other shapes would be distorted: refuse them."""
+    if size is None or own is None:
+        return
+    if abs(size[0] * own[1] / (size[1] * own[0]) - 1) > SHAPE_TOLERANCE:
+        raise InputError(
+            f"{path} is {size[0]}x{size[1]}, {driving} is {own[0]}x{own[1]}: crop one to the other's shape"
+        )
+
+
+def _formulated_mask(character: Tensor | None, skeleton: Tensor, files: InputFiles) -> Tensor:
+    if character is None:
+        character = skeleton_box_mask(skeleton)
+    if not (character > 0.5).any():
+        what = f"the mask {files.mask}" if files.mask else f"the pose {files.pose}"
+        raise InputError(f"{what} is empty in every frame, so that there is nothing to generate: give another")
+    return shape_agnostic_mask(character)

@@ -1,0 +1,75 @@
+"""Environment, object frames and the latent mask, pixel by pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from inhabit.errors import InputError
+from inhabit.sampling.conditions import environment_frames, latent_mask, motion_inputs, object_frames
+
+from .conftest import drive
+
+
+def test_environment_and_objects_share_the_pixels_between_them():
+    driving, mask = torch.rand(2, 3, 8, 8, 3), torch.rand(2, 3, 8, 8)
+    environment, objects = environment_frames(driving, mask), object_frames(driving, mask)
+    for where in torch.cartesian_prod(*map(torch.arange, mask.shape))[::7].tolist():
+        where = tuple(where)
+        inside = mask[where] >= 0.5
+        assert torch.equal(environment[where], torch.full((3,), 0.5) if inside else driving[where])
+        assert torch.equal(objects[where], driving[where] if inside else torch.full((3,), 0.5))
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
+def test_a_latent_cell_is_generated_when_one_pixel_is(lead):
+    mask = torch.zeros(*lead, 16, 24)
+    mask[..., 9, 23] = 1.0
+    mask[..., 0, 0] = 0.4  # a lossy video's leftover is not a mask
+    result = latent_mask(mask, 8)
+    expected = torch.zeros(*lead, 1, 2, 3)
+    expected[..., 0, 1, 2] = 1
+    assert torch.equal(result, expected)
+
+
+def test_a_size_that_the_latents_do_not_divide_is_refused():
+    with pytest.raises(InputError, match="12 x 16 pixels.* 8 divides"):
+        latent_mask(torch.zeros(1, 16, 12), 8)
+
+
+def test_motion_inputs_are_the_windows_frames():
+    conditions = drive(6)
+    skeleton, depth = motion_inputs(conditions, [2, 3])
+    assert skeleton.shape == (1, 2, 3, 16, 16) and depth.shape == (1, 2, 1, 16, 16)
+    assert torch.equal(skeleton[0, 1, 2], conditions.skeleton[3, :, :, 2])
+    assert torch.equal(depth[0, 0, 0], conditions.depth[2])
+    assert motion_inputs(replace(conditions, depth=None), [0])[1] is None
+
+
+@pytest.mark.parametrize("name", ["mask", "skeleton", "depth", "object_mask"])
+def test_another_length_is_refused_with_both_shapes(name):
+    conditions = drive(4, objects=True)
+    with pytest.raises(InputError, match=rf"{name} has shape \(3, .*needs \(4, "):
+        replace(conditions, **{name: getattr(conditions, name)[:3]})
+
+
+def test_no_number_is_refused_with_its_frame():
+    conditions = drive(4)
+    depth = conditions.depth.clone()
+    depth[2, 0, 0] = float("nan")
+    with pytest.raises(InputError, match="depth has NaN or infinite values in frame 2"):
+        replace(conditions, depth=depth)
+
+
+@pytest.mark.parametrize("shape", [(0, 16, 16, 3), (4, 16, 16), (4, 16, 16, 4)])
+def test_a_driving_video_of_another_layout_is_refused(shape):
+    with pytest.raises(InputError, match="the driving video has shape"):
+        replace(drive(4), driving=torch.zeros(shape))
+
+
+def test_an_empty_object_mask_means_no_objects():
+    conditions = drive(3)
+    assert not conditions.has_objects
+    assert not replace(conditions, object_mask=torch.zeros(3, 16, 16)).has_objects
+    assert drive(3, objects=True).has_objects
