@@ -1,0 +1,109 @@
+"""The checkpoint file: exact round trip, header, and one clear message for every unusable file."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from inhabit.errors import InputError
+from inhabit.models import AnimationModel, PatchAutoencoder, load, load_codec, read_config, save
+from inhabit.models.config import AutoencoderConfig, LatentConfig, MotionGuiderConfig
+
+from .conftest import randomise, tiny_config
+
+
+@pytest.fixture
+def saved(tmp_path):
+    config = tiny_config().model_copy(update={
+        "latent": LatentConfig(downscale=4, scale=0.7), "motion": MotionGuiderConfig(channels=(8, 16, 16), heads=4),
+        "autoencoder": AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
+    })
+    model, vae = randomise(AnimationModel(config)), randomise(PatchAutoencoder(config.autoencoder))
+    path = tmp_path / "model.safetensors"
+    save(path, model, vae, metadata={"modelspec.author": "tester"})
+    return path, model, vae
+
+
+def test_round_trip_is_exact(saved):
+    path, model, vae = saved
+    loaded, codec = load(path), load_codec(path)
+    assert loaded.config == model.config and codec.scale == 0.7 and codec.downscale == 4
+    for expected, got in ((model, loaded), (vae, codec.vae)):
+        assert expected.state_dict().keys() == got.state_dict().keys()
+        for name, tensor in expected.state_dict().items():
+            assert torch.equal(tensor, got.state_dict()[name]), name
+    assert not list(path.parent.glob("*.partial*"))
+
+
+def test_header_is_modelspec_and_the_whole_configuration(saved):
+    with safe_open(saved[0], "pt") as file:
+        header, keys = file.metadata(), list(file.keys())
+    assert header["modelspec.author"] == "tester" and header["modelspec.architecture"] == "inhabit/tiny"
+    assert json.loads(header["inhabit.config"])["unet"]["block_out_channels"] == [32, 64, 64]
+    assert {key.split(".")[0] for key in keys} == {"denoiser", "reference", "motion", "objects", "vae"}
+
+
+def test_half_precision_storage_loads_in_any_type(saved, tmp_path):
+    path = tmp_path / "half.safetensors"
+    save(path, saved[1], saved[2], dtype=torch.float16)
+    assert path.stat().st_size < 0.6 * saved[0].stat().st_size
+    loaded = load(path, dtype=torch.bfloat16)
+    assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
+
+
+def test_keys_prefixed_by_comfyui_model_save_are_accepted(saved, tmp_path):
+    tensors = {f"model.diffusion_model.{k}": v for k, v in load_file(saved[0]).items() if not k.startswith("vae.")}
+    with safe_open(saved[0], "pt") as file:
+        save_file(tensors, tmp_path / "resaved.safetensors", metadata=file.metadata())
+    loaded = load(tmp_path / "resaved.safetensors")
+    assert torch.equal(loaded.denoiser.conv_in.weight, saved[1].denoiser.conv_in.weight)
+
+
+def _broken_file(kind: str, good, folder):
+    path = folder / f"{kind}.safetensors"
+    tensors = load_file(good)
+    with safe_open(good, "pt") as file:
+        header = file.metadata()
+    if kind == "missing":
+        return path
+    if kind == "truncated":
+        path.write_bytes(good.read_bytes()[:-1000])
+    elif kind == "text":
+        path.write_text("not a checkpoint")
+    elif kind == "other":
+        save_file({"lora_unet_x.lora_up.weight": torch.zeros(2, 2)}, path)
+    elif kind == "incomplete":
+        del tensors["motion.skeleton.conv_in.weight"]
+        save_file(tensors, path, metadata=header)
+    elif kind == "shape":
+        save_file(tensors | {"denoiser.conv_in.bias": torch.zeros(3)}, path, metadata=header)
+    elif kind == "config":
+        config = json.loads(header["inhabit.config"]) | {"colour": "blue"}
+        save_file(tensors, path, metadata=header | {"inhabit.config": json.dumps(config)})
+    return path
+
+
+@pytest.mark.parametrize("kind, message", [
+    ("missing", "does not exist"), ("truncated", r"not a complete .safetensors file"), ("text", "not a complete"),
+    ("other", "not an Inhabit checkpoint.*lora_unet_x"), ("incomplete", "1 keys missing.*motion.skeleton.conv_in.weight"),
+    ("shape", r"denoiser.conv_in.bias has shape \(3,\), expected \(32,\)"), ("config", "colour"),
+])
+def test_unusable_files_are_refused_in_one_line(kind, message, saved, tmp_path):
+    path = _broken_file(kind, saved[0], tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        load(path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
+    before = saved[0].read_bytes()
+    monkeypatch.setattr("inhabit.models.checkpoint.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save(saved[0], saved[1])
+    assert saved[0].read_bytes() == before and [p.name for p in saved[0].parent.iterdir()] == ["model.safetensors"]
+
+
+def test_config_is_read_without_the_weights(saved):
+    assert read_config(saved[0]) == saved[1].config
