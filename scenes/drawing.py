@@ -1,0 +1,143 @@
+"""Anti-aliased drawing of colour, depth and masks at once, in sub-pixel coordinates."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+Colour = tuple[int, int, int]
+Mark = tuple[int, int, int, int]
+
+# What a shape is, as painted into Canvas.marks: (character, object, hands, face).
+BODY: Mark = (255, 0, 0, 0)
+OBJECT: Mark = (0, 255, 0, 0)
+HAND: Mark = (255, 0, 255, 0)
+FACE: Mark = (255, 0, 0, 255)
+
+_SHIFT = 4
+_ARC = np.linspace(-np.pi / 2, np.pi / 2, 7)
+_ARC_COS, _ARC_SIN = np.cos(_ARC), np.sin(_ARC)
+_TURN = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1)
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Darken (factor < 1) or lighten towards white (factor > 1) a colour of 0…255 values."""
+    if factor <= 1:
+        return tuple(int(c * factor) for c in colour)
+    return tuple(int(c + (255 - c) * (factor - 1)) for c in colour)
+
+
+def mix(first: Colour, second: Colour, amount: float) -> Colour:
+    """Colour between `first` (amount 0) and `second` (amount 1)."""
+    return tuple(int(a + (b - a) * amount) for a, b in zip(first, second))
+
+
+def capsules(start: np.ndarray, end: np.ndarray, start_radius: np.ndarray, end_radius: np.ndarray) -> np.ndarray:
+    """Tapered capsule outlines (N, 14, 2) around the segments start (N, 2) … end (N, 2)."""
+    along = end - start
+    along = along / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
+    across = np.stack([-along[:, 1], along[:, 0]], 1)
+    cap = _ARC_COS[None, :, None] * along[:, None] + _ARC_SIN[None, :, None] * across[:, None]
+    far = end[:, None] + end_radius[:, None, None] * cap
+    near = start[:, None] - start_radius[:, None, None] * cap
+    return np.concatenate([far, near], 1)
+
+
+def ellipse(centre: np.ndarray, first_axis: np.ndarray, second_axis: np.ndarray) -> np.ndarray:
+    """Ellipse outline (20, 2) with the given half axes (2,)."""
+    return np.asarray(centre) + _CIRCLE[:, :1] * np.asarray(first_axis) + _CIRCLE[:, 1:] * np.asarray(second_axis)
+
+
+def smooth_closed(points: np.ndarray, rounds: int = 1) -> np.ndarray:
+    """Chaikin corner cutting of a closed polygon (N, 2) → (N·2^rounds, 2)."""
+    for _ in range(rounds):
+        following = np.roll(points, -1, 0)
+        points = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], 1).reshape(-1, 2)
+    return points
+
+
+class Canvas:
+    """A supersampled picture that is painted back to front.
+
+    Coordinates are final pixels with (0, 0) at the centre of the first pixel. `paint` (H·s, W·s, 4) uint8 holds red, green,
+    blue and depth (255 = near); `marks` (H·s, W·s, 4) uint8 holds the character, object, hands and face masks. A shape painted
+    later covers earlier ones in both, so that masks show what is visible.
+    """
+
+    def __init__(self, base: np.ndarray, scale: int, line: float):
+        self.paint = base
+        self.scale = scale
+        self.line = max(1, int(round(line * scale)))
+        self.marks = np.zeros(base.shape, np.uint8)
+        self._factor = scale * (1 << _SHIFT)
+        self._offset = (0.5 * scale - 0.5) * (1 << _SHIFT)
+
+    def fixed(self, points: np.ndarray) -> np.ndarray:
+        """Points in pixels → fixed-point canvas coordinates for OpenCV."""
+        return np.rint(points * self._factor + self._offset).astype(np.int32)
+
+    def fill(
+        self, points: np.ndarray, colour: Colour, depth: int, mark: Mark | None = None, outline: Colour | None = None
+    ) -> None:
+        """Fill a polygon (N, 2), with an outline when a colour for it is given."""
+        shape = [self.fixed(points)]
+        cv2.fillPoly(self.paint, shape, (*colour, depth), cv2.LINE_AA, _SHIFT)
+        if outline is not None:
+            cv2.polylines(self.paint, shape, True, (*outline, depth), self.line, cv2.LINE_AA, _SHIFT)
+        if mark is not None:
+            cv2.fillPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
+            if outline is not None:
+                cv2.polylines(self.marks, shape, True, mark, self.line, cv2.LINE_AA, _SHIFT)
+
+    def fill_many(self, outlines: np.ndarray, colour: Colour, depths: list[int], mark: Mark | None = None) -> None:
+        """Fill convex polygons (N, M, 2), each with its depth."""
+        for shape, depth in zip(self.fixed(outlines), depths):
+            cv2.fillConvexPoly(self.paint, shape, (*colour, depth), cv2.LINE_AA, _SHIFT)
+            if mark is not None:
+                cv2.fillConvexPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
+
+    def stroke(
+        self, points: np.ndarray, colour: Colour, depth: int, width: float, mark: Mark | None = None, closed: bool = False
+    ) -> None:
+        """Draw a line of the given width in pixels through points (N, 2)."""
+        line, thickness = [self.fixed(points)], max(1, int(round(width * self.scale)))
+        cv2.polylines(self.paint, line, closed, (*colour, depth), thickness, cv2.LINE_AA, _SHIFT)
+        if mark is not None:
+            cv2.polylines(self.marks, line, closed, mark, thickness, cv2.LINE_AA, _SHIFT)
+
+    def limb(
+        self, joints: np.ndarray, radii: np.ndarray, colours: list[Colour], depths: list[int], mark: Mark, light: np.ndarray
+    ) -> None:
+        """A chain of tapered segments through joints (N, 2): outline, fill, and a lighter strip on the lit side.
+
+        `radii` (N-1, 2) at the start and end of each segment; `light` (2,) points towards the light in the picture.
+        """
+        start, end, first, last = joints[:-1], joints[1:], radii[:, 0], radii[:, 1]
+        rim = self.line / self.scale * 0.9
+        outer = self.fixed(capsules(start, end, first + rim, last + rim))
+        inner = self.fixed(capsules(start, end, first, last))
+        move_start, move_end = light * (first * 0.36)[:, None], light * (last * 0.36)[:, None]
+        lit = self.fixed(capsules(start + move_start, end + move_end, first * 0.52, last * 0.52))
+        for shape, colour, depth in zip(outer, colours, depths):
+            cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 0.62), depth), cv2.LINE_AA, _SHIFT)
+            cv2.fillConvexPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
+        for shape, colour, depth in zip(inner, colours, depths):
+            cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 0.9), depth), cv2.LINE_AA, _SHIFT)
+        for shape, colour, depth in zip(lit, colours, depths):
+            cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 1.1), depth), cv2.LINE_AA, _SHIFT)
+
+    def shadow(self, centre: np.ndarray, half_width: float, half_height: float, strength: float) -> None:
+        """Darken a soft ellipse (a contact shadow); depth and masks stay."""
+        s = self.scale
+        x, y, a, b = centre[0] * s, centre[1] * s, max(half_width * s, 1.0), max(half_height * s, 1.0)
+        height, width = self.paint.shape[:2]
+        left, right = max(int(x - 1.6 * a), 0), min(int(x + 1.6 * a) + 2, width)
+        top, bottom = max(int(y - 1.6 * b), 0), min(int(y + 1.6 * b) + 2, height)
+        if left >= right or top >= bottom:
+            return
+        across = ((np.arange(left, right, dtype=np.float32) - x) / a) ** 2
+        down = ((np.arange(top, bottom, dtype=np.float32) - y) / b) ** 2
+        keep = 1 - strength * np.exp(-1.5 * (down[:, None] + across[None]))
+        region = self.paint[top:bottom, left:right, :3]
+        region[...] = region * keep[..., None] + 0.5
