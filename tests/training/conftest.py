@@ -1,0 +1,33 @@
+import pytest
+import torch
+from inhabit.models import AnimationModel, PatchAutoencoder, save
+from inhabit.training import load_recipe
+from inhabit.training.start import model_config
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """A tiny model with its autoencoder; some zero-initialised weights are drawn so that every path carries gradients."""
+    torch.manual_seed(0)
+    config = model_config(load_recipe("tiny"))
+    model = AnimationModel(config)
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
+    path = tmp_path_factory.mktemp("start") / "start.safetensors"
+    save(path, model, PatchAutoencoder(config.autoencoder))
+    return path
+
+
+@pytest.fixture
+def tiny(checkpoint):
+    """Function: bundled tiny recipe with further overrides."""
+    return lambda *overrides: load_recipe("tiny", [f"init={checkpoint}", *overrides])
