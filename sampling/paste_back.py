@@ -18,8 +18,8 @@ from ..errors import InputError
 from .conditions import selected
 
 SMALLEST_DIFFERENCE = 0.08  # of 0…1, after smoothing: what a good VAE does to a picture stays below
-NOISE_QUANTILE = 0.995
-NOISE_MARGIN = 1.25
+NOISE_QUANTILE = 0.9  # low enough that something drawn far from the mask does not pass for noise
+NOISE_MARGIN = 2.0
 STEADY_FRAMES = 2  # what is drawn outside the mask in one frame is kept for this many before and after, then fades
 
 
@@ -53,15 +53,21 @@ def _drawn_outside(result: Tensor, driving: Tensor, inside: Tensor, grow: int, p
     threshold = _noise_threshold(result, driving, inside, grow)
     drawn = torch.zeros_like(inside)
     for index in tqdm(range(len(result)), desc="paste back", unit="frame", disable=not progress):
-        differs = _opened(_difference(result[index], driving[index]) > threshold)
-        drawn[index] = _connected(differs, inside[index], grow) & ~inside[index]
+        differs = _difference(result[index], driving[index], inside[index]) > threshold
+        drawn[index] = _connected(_opened(differs | inside[index]), inside[index], grow) & ~inside[index]
     return drawn
 
 
-def _difference(result: Tensor, driving: Tensor) -> Tensor:
-    """Return how far two frames (H, W, 3) differ, (H, W): the largest channel's difference over 3 × 3 pixels' means."""
-    difference = rearrange(result.float() - driving.float(), "h w c -> c 1 h w")
-    return functional.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False).abs().amax(dim=(0, 1))
+def _difference(result: Tensor, driving: Tensor, inside: Tensor) -> Tensor:
+    """Return how far two frames (H, W, 3) differ outside the mask, (H, W), the largest of the three channels.
+
+    Differences are means over 3 × 3 pixels, so that noise cancels; pixels inside the mask take no part in them.
+    """
+    planes = rearrange(result.float() - driving.float(), "h w c -> c 1 h w")
+    outside = (~inside)[None, None].float()
+    sums = functional.avg_pool2d(planes * outside, 3, stride=1, padding=1)
+    counts = functional.avg_pool2d(outside, 3, stride=1, padding=1).clamp(min=1 / 9)
+    return (sums / counts).abs().amax(dim=(0, 1))
 
 
 def _noise_threshold(result: Tensor, driving: Tensor, inside: Tensor, grow: int) -> float:
@@ -73,7 +79,7 @@ def _noise_threshold(result: Tensor, driving: Tensor, inside: Tensor, grow: int)
     for index in range(len(result)):
         far = ~_dilated(inside[index], grow)
         if far.sum() >= 64:
-            levels.append(_difference(result[index], driving[index])[far].quantile(NOISE_QUANTILE))
+            levels.append(_difference(result[index], driving[index], inside[index])[far].quantile(NOISE_QUANTILE))
     if not levels:
         return SMALLEST_DIFFERENCE
     return max(SMALLEST_DIFFERENCE, NOISE_MARGIN * float(torch.stack(levels).median()))

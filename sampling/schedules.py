@@ -117,6 +117,7 @@ def split_prediction(prediction: Tensor, sample: Tensor, alpha_bar: Tensor, kind
 def make_scheduler(schedule: ScheduleConfig, gamma: float | None = None) -> TrailingDDIMScheduler:
     """Return the scheduler of a checkpoint: DDIM, trailing timesteps, no clipping, ending at the clean sample.
 
+    α-bar is at least 4.9e-8 here, as in `sigmas`: both then take the very same steps.
     `gamma` shifts the SNR (HIA algorithm 1); None leaves the schedule as trained. Raises InputError for ε-prediction
     on a schedule without terminal signal: from pure noise, ε says nothing about x0.
     """
@@ -131,7 +132,8 @@ def make_scheduler(schedule: ScheduleConfig, gamma: float | None = None) -> Trai
         clip_sample=False,
         set_alpha_to_one=True,
     )
-    scheduler.alphas_cumprod = alphas_bar.float()  # diffusers multiplies float32 β; this keeps float64's digits
+    # diffusers multiplies float32 β; this keeps float64's digits, and the same last value as `sigmas`
+    scheduler.alphas_cumprod = alphas_bar.clamp(min=SMALLEST_ALPHA_BAR).float()
     return scheduler
 
 

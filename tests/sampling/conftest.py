@@ -53,12 +53,13 @@ def alpha_bar(schedule: ScheduleConfig) -> torch.Tensor:
 class KnownAnswer(nn.Module):
     """Predicts exactly for x0 = the environment's latents plus `strength` times its own motion; counts its calls.
 
-    Frame by frame, so windows must not matter. `calls` holds the name, frames and timestep of every call.
+    Frame by frame, so windows must not matter. `calls` holds the name, frames and timestep of every call, `seen` the
+    latents of every prediction when `keep` is set.
     """
 
-    def __init__(self, config: ModelConfig = TINY, strength: float = 0.0) -> None:
+    def __init__(self, config: ModelConfig = TINY, strength: float = 0.0, keep: bool = False) -> None:
         super().__init__()
-        self.config, self.strength = config, strength
+        self.config, self.strength, self.keep = config, strength, keep
         self.anchor = nn.Parameter(torch.zeros(()))
         self.alpha_bar = alpha_bar(config.schedule)
         self.calls: list[tuple[str, int, int | None]] = []
@@ -95,7 +96,8 @@ class KnownAnswer(nn.Module):
     ):
         kind = "conditional" if reference is not None else "unconditional"
         self.calls.append((kind, latents.shape[1], int(timesteps[0])))
-        self.seen.append(latents[0].clone())
+        if self.keep:
+            self.seen.append(latents[0].clone())
         clean = environment + (0 if motion is None else self.strength * motion)
         a = self.alpha_bar[timesteps[0]]
         noise = (latents - a.sqrt() * clean) / (1 - a).sqrt()
@@ -136,6 +138,7 @@ def tiny_model() -> AnimationModel:
     for parameter in model.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.05)
+    nn.init.normal_(model.denoiser.conv_in.weight, std=0.1)  # environment and mask channels start at zero
     return model
 
 

@@ -1,0 +1,140 @@
+"""Paste back: exact outside, untouched inside, grown to what was drawn, steady in time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from inhabit.errors import InputError
+from inhabit.sampling.paste_back import STEADY_FRAMES, paste_back
+
+SIZE, FRAMES = 64, 12
+
+
+def scene(noise: float = 0.02, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A smooth driving video, a result that differs inside the mask and by VAE-like noise outside, and the mask."""
+    generator = torch.Generator().manual_seed(seed)
+    ramp = torch.linspace(0.2, 0.7, SIZE)
+    driving = (ramp[:, None] * 0.5 + ramp[None, :] * 0.5)[None, :, :, None].repeat(FRAMES, 1, 1, 3)
+    mask = torch.zeros(FRAMES, SIZE, SIZE)
+    mask[:, 20:44, 24:40] = 1
+    result = driving + noise * torch.randn(driving.shape, generator=generator)
+    result[:, 20:44, 24:40] = 1.0
+    return result.clamp(0, 1), driving, mask
+
+
+def changed(output: torch.Tensor, driving: torch.Tensor) -> torch.Tensor:
+    return (output != driving).any(dim=-1)
+
+
+def box(mask: torch.Tensor, margin: int) -> torch.Tensor:
+    wide = torch.zeros_like(mask, dtype=torch.bool)
+    wide[:, 20 - margin : 44 + margin, 24 - margin : 40 + margin] = True
+    return wide
+
+
+@pytest.mark.parametrize("feather", [0, 1, 4, 7])
+def test_outside_is_the_driving_video_bit_by_bit_and_inside_the_result(feather):
+    result, driving, mask = scene()
+    output = paste_back(result, driving, mask, feather=feather)
+    assert torch.equal(output[mask == 1], result[mask == 1])
+    assert not changed(output, driving)[~box(mask, feather)].any()
+    assert torch.equal(output[~box(mask, feather)], driving[~box(mask, feather)])
+
+
+def test_the_feather_falls_from_one_to_zero():
+    _, driving, mask = scene()
+    output = paste_back(torch.ones_like(driving), torch.zeros_like(driving), mask, feather=6, grow=0)
+    across = output[0, 32, :, 0]
+    assert across[24:40].eq(1).all() and across[:18].eq(0).all() and across[46:].eq(0).all()
+    falling = across[39:47]
+    assert (falling.diff() <= 0).all() and falling.diff().abs().max() <= 0.25
+    torch.testing.assert_close(across.flip(0), across)
+
+
+def test_the_region_grows_to_a_hand_that_left_the_mask():
+    result, driving, mask = scene()
+    result[:, 26:32, 40:47] = torch.tensor([1.0, 0.0, 0.0])  # joined to the mask, 7 px out of it
+    output = paste_back(result, driving, mask, feather=2)
+    assert torch.equal(output[:, 27:31, 40:46], result[:, 27:31, 40:46])
+    assert not changed(output, driving)[:, :, 52:].any()
+    alone = paste_back(result, driving, mask, feather=2, grow=0)
+    assert torch.equal(alone[:, :, 43:], driving[:, :, 43:])
+
+
+def test_a_difference_that_does_not_touch_the_mask_is_not_the_characters():
+    result, driving, mask = scene()
+    result[:, 4:12, 4:12] = 0.0
+    output = paste_back(result, driving, mask)
+    assert torch.equal(output[:, :14, :14], driving[:, :14, :14])
+
+
+def test_growth_ends_at_its_limit():
+    result, driving, mask = scene()
+    result[:, 28:34, 40:] = 1.0  # to the picture's edge
+    output = paste_back(result, driving, mask, feather=0, grow=6)
+    assert torch.equal(output[:, :, 47:], driving[:, :, 47:])
+    assert torch.equal(output[:, 29:33, 40:45], result[:, 29:33, 40:45])
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05, 0.1])
+def test_the_noise_of_the_autoencoder_does_not_grow_the_region(noise):
+    result, driving, mask = scene(noise)
+    touched = changed(paste_back(result, driving, mask, feather=0), driving)
+    assert (touched & (mask == 0)).float().mean() < 0.005
+
+
+def test_what_flickers_in_the_result_fades_in_the_output():
+    """A limb drawn in every third frame only: the weight it is shown with may not jump."""
+    result, driving, mask = scene(noise=0)
+    limb = (slice(26, 34), slice(40, 47))
+    drawn = [index for index in range(FRAMES) if index % 6 == 0]
+    for index in drawn:
+        result[index][limb] = 1.0
+    weight = paste_back(torch.ones_like(driving), torch.zeros_like(driving), mask, feather=0, grow=0)
+    assert weight[:, 30, 43].eq(0).all()  # without growth: never
+    probe = result.clone()
+    output = paste_back(probe, driving, mask, feather=0)
+    for index in drawn:
+        assert torch.equal(output[index, 28:32, 40:46], result[index, 28:32, 40:46])
+    quiet = driving.clone()
+    quiet[mask == 1] = 1.0
+    assert torch.equal(paste_back(quiet, driving, mask, feather=0)[mask == 0], driving[mask == 0])
+
+
+def test_the_region_in_time_is_smooth():
+    """One drawn frame: its limb stays in the region for STEADY_FRAMES, then fades over as many, without a jump."""
+    result, driving, mask = scene(noise=0)
+    shifted = result.clone()
+    shifted[mask == 0] += 0.02  # below the threshold, but shows where the result is used
+    middle = FRAMES // 2
+    shifted[middle, 26:34, 40:47] = 1.0
+    output = paste_back(shifted, driving, mask, feather=0)
+    used = ((output - driving) / 0.02)[:, 29, 42, 0]
+    used[middle] = 1.0
+    distance = (torch.arange(FRAMES) - middle).abs()
+    expected = ((2 * STEADY_FRAMES + 1 - distance).clamp(0, 2 * STEADY_FRAMES + 1) / (2 * STEADY_FRAMES + 1)).float()
+    assert used.diff().abs().max() <= 1 / (STEADY_FRAMES + 1) + 1e-3
+    assert (used[distance > 2 * STEADY_FRAMES] == 0).all() and expected.max() == 1
+
+
+def test_inputs_stay_as_they_were():
+    result, driving, mask = scene()
+    before = [x.clone() for x in (result, driving, mask)]
+    paste_back(result, driving, mask)
+    assert all(torch.equal(x, y) for x, y in zip((result, driving, mask), before, strict=True))
+
+
+def test_a_full_mask_is_the_result_and_an_empty_one_the_driving_video():
+    result, driving, mask = scene()
+    assert torch.equal(paste_back(result, driving, torch.ones_like(mask)), result)
+    assert torch.equal(paste_back(result, driving, torch.zeros_like(mask)), driving)
+
+
+def test_shapes_that_disagree_are_refused():
+    result, driving, mask = scene()
+    with pytest.raises(InputError, match=r"result has shape \(11, "):
+        paste_back(result[:-1], driving, mask)
+    with pytest.raises(InputError, match=r"mask has shape \(11, "):
+        paste_back(result, driving, mask[:-1])
+    with pytest.raises(InputError, match="feather is -1"):
+        paste_back(result, driving, mask, feather=-1)
