@@ -43,7 +43,7 @@ class Rig:
     ankle: float = 0.042
     neck: float = 0.122  # from the neck keypoint to the head's centre
     head: tuple[float, float, float] = (0.084, 0.106, 0.094)
-    hand: float = 0.094
+    hand: float = 0.106
 
 
 def make_rig(rng: np.random.Generator) -> Rig:
@@ -60,7 +60,7 @@ def make_rig(rng: np.random.Generator) -> Rig:
         upper_arm=0.155 * rng.uniform(0.96, 1.06),
         forearm=0.142 * rng.uniform(0.96, 1.06),
         head=(0.084 * head, 0.106 * head, 0.094 * head),
-        hand=0.094 * rng.uniform(0.94, 1.06),
+        hand=0.106 * rng.uniform(0.94, 1.06),
     )
 
 

@@ -114,11 +114,17 @@ class Canvas:
         `radii` (N-1, 2) at the start and end of each segment; `light` (2,) points towards the light in the picture.
         """
         start, end, first, last = joints[:-1], joints[1:], radii[:, 0], radii[:, 1]
-        rim = self.line / self.scale * 0.9
-        outer = self.fixed(capsules(start, end, first + rim, last + rim))
-        inner = self.fixed(capsules(start, end, first, last))
-        move_start, move_end = light * (first * 0.36)[:, None], light * (last * 0.36)[:, None]
-        lit = self.fixed(capsules(start + move_start, end + move_end, first * 0.52, last * 0.52))
+        rim, count = self.line / self.scale * 0.9, len(start)
+        near, far = light * (first * 0.36)[:, None], light * (last * 0.36)[:, None]
+        shapes = self.fixed(
+            capsules(
+                np.concatenate([start, start, start + near]),
+                np.concatenate([end, end, end + far]),
+                np.concatenate([first + rim, first, first * 0.52]),
+                np.concatenate([last + rim, last, last * 0.52]),
+            )
+        )
+        outer, inner, lit = shapes[:count], shapes[count : 2 * count], shapes[2 * count :]
         for shape, colour, depth in zip(outer, colours, depths):
             cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 0.62), depth), cv2.LINE_AA, _SHIFT)
             cv2.fillConvexPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)

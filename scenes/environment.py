@@ -54,7 +54,7 @@ class Place:
     def spots(self, low: float, high: float, colours: list[Colour], count: int, size: float) -> None:
         """Small flat ellipses on the ground for texture."""
         for _ in range(count):
-            x, y = self.rng.uniform(0, self.width), self.rng.uniform(low, high)
+            x, y = self.rng.uniform(0, self.width), self.rng.uniform(low, max(low, high))
             near = (y - self.horizon) / max(self.height - self.horizon, 1)
             radius = self.unit * size * (0.3 + near)
             colour = colours[self.rng.integers(len(colours))]

@@ -85,7 +85,7 @@ def _idle(rng: np.random.Generator, t: np.ndarray, yaw_range: float = 0.5) -> Co
     stance = rng.uniform(0.055, 0.095)
     turn_out = rng.uniform(-0.04, 0.04, 2)
     feet = np.stack([np.tile((s * stance, 0.0, z), (count, 1)) for s, z in zip(SIDES, turn_out)], 1)
-    curls = np.stack([np.clip(rng.uniform(0.1, 0.45, 5) + 0.12 * wave(rng, t)[:, None], 0, 1) for _ in SIDES], 1)
+    curls = np.stack([np.clip(rng.uniform(0.05, 0.3, 5) + 0.1 * wave(rng, t)[:, None], 0, 1) for _ in SIDES], 1)
     blink_at = rng.uniform(1.2, 3.0)
     return Controls(
         root=np.stack([0.02 * wave(rng, t), 0.006 * (1 + wave(rng, t)), np.zeros(count)], 1),
@@ -97,7 +97,7 @@ def _idle(rng: np.random.Generator, t: np.ndarray, yaw_range: float = 0.5) -> Co
         poles=poles,
         feet=feet,
         curls=curls,
-        spread=np.full((count, 2), rng.uniform(0.15, 0.5)),
+        spread=np.full((count, 2), rng.uniform(0.35, 0.7)),
         hand_direction=np.tile((0.0, -1.0, 0.0), (count, 2, 1)),
         palm=np.tile((0.0, 0.0, 1.0), (count, 2, 1)),
         hand_weight=np.zeros((count, 2)),
@@ -138,8 +138,8 @@ def _reach(rng: np.random.Generator, t: np.ndarray) -> Controls:
     active = [rng.integers(2)] if rng.random() < 0.6 else [RIGHT, LEFT]
     for side in active:
         s = SIDES[side]
-        across = 0.2 + 1.0 * wave(rng, t, 0.2, 0.6)
-        up = -0.5 + 1.1 * wave(rng, t, 0.2, 0.6)
+        across = 0.6 + 0.85 * wave(rng, t, 0.2, 0.6)
+        up = -0.2 + 0.95 * wave(rng, t, 0.2, 0.6)
         far = 0.235 + 0.05 * wave(rng, t, 0.2, 0.6)
         c.wrists[:, side] = far[:, None] * np.stack(
             [s * np.sin(across) * np.cos(up), np.sin(up), np.cos(across) * np.cos(up)], 1
@@ -155,7 +155,7 @@ def _object(rng: np.random.Generator, t: np.ndarray) -> Controls:
     side = int(rng.integers(2))
     s = SIDES[side]
     path = np.stack([wave(rng, t, 0.2, 0.6), wave(rng, t, 0.2, 0.6), wave(rng, t, 0.2, 0.5)], 1)
-    centre = np.array([s * rng.uniform(0.0, 0.10), rng.uniform(-0.02, 0.12), 0.17])
+    centre = np.array([s * rng.uniform(0.03, 0.12), rng.uniform(0.05, 0.15), 0.16])
     c.wrists[:, side] = centre + path * np.array([0.10, 0.10, 0.05])
     c.curls[:, side] = 0.55
     c.hand_direction[:, side] = (-s * 0.75, -0.45, 0.5)
@@ -163,7 +163,7 @@ def _object(rng: np.random.Generator, t: np.ndarray) -> Controls:
     c.hand_weight[:, side] = 1.0
     c.hold = np.zeros((len(t), 2))
     c.hold[:, side] = 1
-    c.object_turn = 0.35 * wave(rng, t, 0.2, 0.6)
+    c.object_turn = s * 0.3 + 0.35 * wave(rng, t, 0.2, 0.6)
     return c
 
 
@@ -253,7 +253,7 @@ def _handface(rng: np.random.Generator, t: np.ndarray) -> Controls:
     c.palm[:, side] = np.array(palm) * flip
     c.hand_weight[:, side] = 1.0
     c.curls[:, side] = np.array(curls)
-    c.spread[:, side] = 0.25
+    c.spread[:, side] = 0.35
     c.contact_hand, c.contact_tip = side, tip
     rub = np.stack([wave(rng, t, 0.5, 1.2), wave(rng, t, 0.5, 1.2)], 1) * 0.07
     c.contact_point = np.array(point) * flip[:2] + rub

@@ -72,18 +72,29 @@ class Puppet:
         index = [body.SHOULDERS[side], body.ELBOWS[side], body.WRISTS[side]]
         joints, z = self.xy[index], self.points[index, 2]
         upper, lower = self._depth((z[0] + z[1]) / 2, front), self._depth((z[1] + z[2]) / 2, front)
-        radii = np.array([[0.036, 0.029], [0.028, 0.021]]) * thin
+        radii = np.array([[0.034, 0.027], [0.026, 0.02]]) * thin
         bare = look.sleeves == "sleeveless"
         sleeve = look.top
         colours = [look.skin if bare else sleeve, sleeve if look.sleeves == "long" else look.skin]
         canvas.limb(joints, radii, colours, [upper, lower], BODY, self.light)
         if look.sleeves == "long":
             cuff = joints[1] + (joints[2] - joints[1]) * np.array([[0.86], [0.98]])
-            canvas.limb(cuff, np.array([[0.025, 0.025]]) * thin, [shade(sleeve, 0.85)], [lower], BODY, self.light)
+            canvas.limb(cuff, np.array([[0.0235, 0.0235]]) * thin, [shade(sleeve, 0.85)], [lower], BODY, self.light)
         elif look.sleeves == "short":
             hem = joints[0] + (joints[1] - joints[0]) * np.array([[0.0], [0.62]])
-            canvas.limb(hem, np.array([[0.039, 0.037]]) * thin, [sleeve], [upper], BODY, self.light)
+            canvas.limb(hem, np.array([[0.036, 0.034]]) * thin, [sleeve], [upper], BODY, self.light)
+        if front and not bare:
+            self._join_shoulder(canvas, side)
         self._hand(canvas, side, front, held)
+
+    def _join_shoulder(self, canvas: Canvas, side: int) -> None:
+        """Cover the sleeve's outline where it meets the torso."""
+        shoulder, neck, pelvis = self.xy[body.SHOULDERS[side]], self.xy[body.NECK], self.xy[body.PELVIS]
+        inwards = neck + 0.12 * (pelvis - neck) - shoulder
+        length = max(np.hypot(*inwards), 1e-6)
+        centre = shoulder + inwards / length * min(0.02 * self.scale, length)
+        radius = 0.026 * self.thin
+        canvas.fill(ellipse(centre, (radius, 0), (0, radius)), shade(self.look.top, 0.96), self.core_depth + 10)
 
     def _hand(self, canvas: Canvas, side: int, front: bool, held: Callable[[], None] | None) -> None:
         hand = self.points[body.HANDS[side]]
@@ -91,7 +102,7 @@ class Puppet:
         skin, edge, size = self.look.skin, shade(self.look.skin, 0.6), self.thin**0.5 * self.scale**0.5
         depth = self._depth(z[[0, 5, 17]].mean(), front) + 1
         palm = smooth_closed(xy[[0, 1, 5, 9, 13, 17]], 1)
-        width, rim = 0.0165 * size, 0.0165 * size + 1.5 * canvas.line / canvas.scale
+        width, rim = 0.0135 * size, 0.0135 * size + 1.4 * canvas.line / canvas.scale
         canvas.stroke(palm, edge, depth, rim * 0.85, HAND, True)
         canvas.fill(palm, skin, depth, HAND)
         canvas.stroke(palm, skin, depth, width * 0.85, None, True)

@@ -71,7 +71,7 @@ class SceneRenderer:
         rng = self._rng("framing")
         tall = rng.uniform(0.76, 0.86) * min(self.height, 1.5 * self.width)
         if self.kind == "handface":
-            tall *= rng.uniform(1.6, 1.9)
+            tall *= rng.uniform(1.7, 2.05)
             top = 0.5 * self.height - 0.5 * 0.42 * tall
             self._ground = top + tall * 1.0
         else:
@@ -100,11 +100,11 @@ class SceneRenderer:
         )
         self._plate = plate
         # Depth 0…255 of the character's plane and its gain per body height.
-        self._plane, self._gain = 150.0, 150.0
+        self._plane, self._gain = 150.0, 220.0
         self._plane_z = float(self._points[:, body.PELVIS, 2].mean())
 
     def _depth_of(self, z: float) -> int:
-        return int(min(max(self._plane + self._gain * (z - self._plane_z), 100), 205))
+        return int(min(max(self._plane + self._gain * (z - self._plane_z), 92), 208))
 
     def _crop(self, plate: np.ndarray, index: int) -> np.ndarray:
         """The camera's part of a plate (H·s, W'·s, …), at sub-pixel positions when it moves."""
@@ -121,7 +121,7 @@ class SceneRenderer:
         """Moments −½…½ of the shutter to average: one when everything is slow, up to four (eight in large pictures)."""
         speed = np.abs(self._velocity[index, : body.FACE.stop, :2]).max() * SHUTTER
         most = 4 if max(self.width, self.height) <= 192 else 8
-        count = int(np.clip(np.ceil(speed / 1.8), 1, most))
+        count = int(np.clip(np.ceil(speed / 2.0), 1, most))
         return (np.arange(count) + 0.5) / count - 0.5
 
     def _paint(self, index: int, moment: float, character: Character, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
