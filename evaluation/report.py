@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
 
+from ..media.atomic import atomic_file
 from .baselines import baselines
 from .metrics import character_region, measure
 
@@ -47,11 +47,6 @@ def write_json(path: str | Path, content: dict) -> Path:
     """Write JSON beside its place and move it there, so that a reader sees the whole file or none. NaN is refused."""
     path = Path(path)
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
+    with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
+from ..media.atomic import atomic_file
 
 CELL = 160  # px, the longer side of one frame
 GAP = 6
@@ -91,11 +91,6 @@ def _portrait(reference: torch.Tensor, longest: int) -> Image.Image:
 
 
 def _save(sheet: Image.Image, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
+    with atomic_file(path) as partial:
         sheet.save(partial, format="PNG", optimize=True)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -1,0 +1,76 @@
+"""The benchmark compares like with like; how fast anything is, is no test."""
+
+import pytest
+import torch
+from inhabit.errors import InputError
+from inhabit.evaluation import benchmark as bench
+from inhabit.models.config import PRESETS
+
+
+@pytest.fixture
+def shapes(monkeypatch) -> bench.Shapes:
+    """A puppets model whose motion modules normalise as diffusers' do, so that the outputs must agree."""
+    unet = PRESETS["puppets"].unet
+    motion = unet.motion_modules.model_copy(update={"norm_per_frame": False})
+    unet = unet.model_copy(update={"block_out_channels": (16, 32, 32), "motion_modules": motion})
+    monkeypatch.setitem(bench.PRESETS, "tiny", PRESETS["puppets"].model_copy(update={"unet": unet}))
+    return bench.Shapes("tiny", size=32, frames=2)
+
+
+@torch.inference_mode()
+def test_plain_step_and_diffusers_compute_the_same(shapes):
+    model, inputs = bench.build(shapes), bench.Inputs.random(shapes)
+    for weights in model.denoiser.parameters():
+        weights.normal_(std=0.1)  # the motion modules' outputs start at zero and would hide a difference
+    ours = bench.make_step("plain", model, inputs, shapes)()
+    theirs = bench.make_step("diffusers", model, inputs, shapes)()
+    assert ours.std() > 0
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_all_conditions_are_on(shapes):
+    """With weights that are not at their zero start every condition changes the result."""
+    model, inputs = bench.build(shapes), bench.Inputs.random(shapes)
+    for weights in model.parameters():
+        weights.normal_(std=0.1)
+    full = bench.make_step("all_conditions", model, inputs, shapes)()
+    for name in ("reference", "environment", "mask", "skeleton", "depth", "objects"):
+        changed = {**vars(inputs), name: getattr(inputs, name) * 0.5}
+        other = bench.make_step("all_conditions", model, bench.Inputs(**changed), shapes)()
+        assert not torch.equal(full, other), name
+
+
+def test_the_twin_shares_the_weights(shapes):
+    model = bench.build(shapes)
+    own, twin = model.denoiser.state_dict(), bench.diffusers_twin(model).state_dict()
+    assert own.keys() == twin.keys()
+    shared = [name for name in own if own[name].data_ptr() == twin[name].data_ptr()]
+    assert set(own) - set(shared) == {"conv_in.weight"}
+
+
+def test_result_has_every_number(capsys):
+    result = bench.benchmark("puppets", size=32, frames=1, rounds=1, progress=False)
+    for field in ("seconds_per_frame_and_step", "ratio", "peak_memory_mib"):
+        assert set(result[field]) == set(bench.STEPS), field
+    assert result["ratio"]["diffusers"] == 1.0
+    assert all(value > 0 for value in result["seconds_per_frame_and_step"].values())
+    lines = bench.summary(result).splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == list(bench.STEPS)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"preset": "huge"}, "'huge'.*puppets"),
+        ({"size": 100}, "100 px.*multiple of 8"),
+        ({"frames": 0}, "0 frames"),
+        ({"rounds": 0}, "0 rounds"),
+        ({"device": "abacus"}, "'abacus'.*--device cpu"),
+    ],
+)
+def test_wrong_input_is_named(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        bench.benchmark(**{"preset": "puppets", **changes})
+    assert "\n" not in str(caught.value)
