@@ -20,7 +20,7 @@ from .conditions import selected
 SMALLEST_DIFFERENCE = 0.08  # of 0…1, after smoothing: what a good VAE does to a picture stays below
 NOISE_QUANTILE = 0.9  # low enough that something drawn far from the mask does not pass for noise
 NOISE_MARGIN = 2.0
-STEADY_FRAMES = 2  # what is drawn outside the mask in one frame is kept for this many before and after, then fades
+STEADY_FRAMES = 2  # what is drawn outside the mask in one frame fades in and out over twice as many frames
 
 
 def paste_back(
