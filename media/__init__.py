@@ -1,6 +1,6 @@
 """Pictures, videos and pose files on disk, to and from arrays."""
 
-from .arrays import to_float, to_uint8
+from .arrays import resize, to_float, to_uint8
 from .atomic import atomic_file, atomic_folder
 from .pose import Pose, parse_poses, read_pose, to_keypoints, write_pose
 from .video import (
@@ -25,6 +25,7 @@ __all__ = [
     "read_mask",
     "read_pose",
     "read_video",
+    "resize",
     "to_float",
     "to_keypoints",
     "to_uint8",

@@ -1,12 +1,15 @@
 """8-bit numpy pictures ⇄ float torch pictures."""
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 
 def to_float(pixels: np.ndarray) -> Tensor:
-    """uint8 (0…255) or uint16 (0…65535) array of any shape → float32 tensor of that shape, 0…1."""
+    """uint8 (0…255), uint16 (0…65535) or float array (as it is) of any shape → float32 tensor of that shape, 0…1."""
+    if np.issubdtype(pixels.dtype, np.floating):
+        return torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
     limit = np.iinfo(pixels.dtype).max
     if pixels.dtype != np.uint8:
         pixels = pixels.astype(np.float32)
@@ -20,3 +23,12 @@ def to_uint8(pixels: Tensor | np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     return np.clip(np.rint(pixels * 255.0), 0, 255).astype(np.uint8)
+
+
+def resize(frames: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Frames (F, H, W) or (F, H, W, 3), uint8 or float32 → the same at width × height: averaged down, bicubic up."""
+    if frames.shape[1:3] == (height, width):
+        return frames
+    shrinks = width * height < frames.shape[1] * frames.shape[2]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in frames])

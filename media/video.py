@@ -54,8 +54,20 @@ def read_mask(path: str | Path) -> Tensor:
 
 
 def read_depth(path: str | Path) -> Tensor:
-    """Read a depth video, folder or picture → (F, H, W), 0…1, 1 = near (8 or 16 bit gray). Raises InputError."""
-    return read_mask(path)
+    """Read depth → (F, H, W) float32, 1 = near: a video, folder or picture as `read_mask` reads it, or a .npy array.
+
+    Integer formats are scaled to 0…1; float formats (.npy, float .tiff) are taken as they are. Raises InputError.
+    """
+    path = _existing(path)
+    if path.suffix.lower() != ".npy":
+        return read_mask(path)
+    try:
+        depth = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a readable .npy array: save it with numpy.save") from error
+    if depth.ndim != 3 or len(depth) == 0 or depth.dtype.kind != "f":
+        raise InputError(f"{path} is {depth.dtype} of shape {depth.shape}: give floats 0…1 of (frames, height, width)")
+    return to_float(depth)
 
 
 def write_image(path: str | Path, picture: Tensor | np.ndarray) -> None:

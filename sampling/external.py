@@ -37,7 +37,7 @@ SD15_VAE = dict(  # stabilityai/sd-vae-ft-mse and the VAE inside Stable Diffusio
 
 
 class DiffusersAutoencoder(nn.Module):
-    """A diffusers AutoencoderKL behind the two methods that `LatentCodec` calls; latents are the distribution's mean."""
+    """A diffusers AutoencoderKL with the two methods that `LatentCodec` calls; latents are the distribution's mean."""
 
     def __init__(self, vae: nn.Module) -> None:
         super().__init__()

@@ -186,7 +186,9 @@ def _read_motion(path: Path) -> _Motion:
         return _Motion(path, (width, height) if width and height else None, FOLDER_FPS, keypoints=keypoints)
     video = read_video(path)
     lit = (video.frames.max(axis=-1) > SKELETON_ON * 255).mean()
-    if not 0 < lit < 0.5:
+    if lit == 0:
+        raise InputError(f"{path} is black in every frame: give --pose a video of drawn skeletons, or a JSON file")
+    if lit > 0.5:
         raise InputError(
             f"{lit:.0%} of {path} is not black: give --pose a video of drawn skeletons on black, or a JSON file"
         )

@@ -26,7 +26,8 @@ class AnimateRequest:
     out: .mp4 (H.264) or .mkv (lossless). model: a checkpoint, or "puppets" for the bundled one.
     vae, clip_vision: for models that bundle no VAE or read an image embedding; see `external`.
     paste_back: put the driving video's own pixels back outside the generated region.
-    device: "cpu" or "cuda"; None: cuda where there is one. dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
+    device: "cpu" or "cuda"; None: cuda where there is one.
+    dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     The rest is described at `animate`.
     """
 

@@ -1,0 +1,284 @@
+"""The command line: every command reads its arguments and makes one call down.
+
+Errors are one line on standard error, `inhabit: error: …`, with exit status 2. What the commands need is imported
+inside them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import InputError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+DEMO_SEED = 900_004
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports wrong arguments in one line, without the usage text."""
+
+    def error(self, message: str) -> None:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, 2 for input that cannot be used, 130 when interrupted."""
+    _start_logging()
+    try:
+        options = build_parser().parse_args(arguments)
+        return options.command(options) or 0
+    except SystemExit as leaving:  # argparse, after --help
+        return leaving.code or 0
+    except InputError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print("inhabit: interrupted, nothing half-written is left", file=sys.stderr)
+        return INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; the chosen one's function is in `command`."""
+    parser = Parser(
+        prog="inhabit",
+        description="Put a character from one picture into a video, where it performs the video's motion.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_bench):
+        add(commands)
+    return parser
+
+
+def scene(options: argparse.Namespace) -> None:
+    from .scenes import render_scene, write_scene
+
+    write_scene(render_scene(options.seed, options.kind, options.frames, *options.size), options.out)
+    print(f"wrote {options.out}")
+
+
+def animate(options: argparse.Namespace) -> None:
+    from .sampling.request import AnimateRequest, InputFiles, animate_files
+
+    files = {name: getattr(options, name) for name in InputFiles.__dataclass_fields__}
+    others = {name: getattr(options, name) for name in AnimateRequest.__dataclass_fields__ if name != "files"}
+    frames = animate_files(AnimateRequest(files=InputFiles(**files), **others)).frames
+    print(f"wrote {options.out}: {frames.shape[0]} frames of {frames.shape[2]}x{frames.shape[1]}")
+
+
+def demo(options: argparse.Namespace) -> None:
+    from .evaluation.demo import make_demo, summary
+
+    metrics = make_demo(options.out, options.seed, options.kind, options.frames, options.size, options.model)
+    print(f"wrote {options.out}; look at {options.out / 'sheet.png'}\n{summary(metrics)}")
+
+
+def train(options: argparse.Namespace) -> int:
+    from .sampling.request import choose_device
+    from .training import Trainer, load_recipe
+
+    device = choose_device(options.device)
+    written = Trainer(load_recipe(options.recipe, options.set), options.out, device).run(options.resume)
+    print(f"wrote {written}" if written else f"stopped; the same command with --resume goes on from {options.out}")
+    return 0 if written else INTERRUPTED
+
+
+def bench(options: argparse.Namespace) -> None:
+    from .evaluation.benchmark import benchmark, summary
+    from .evaluation.report import write_json
+    from .sampling.request import choose_device
+
+    result = benchmark(options.preset, choose_device(options.device))
+    if options.out is not None:
+        write_json(options.out, result)
+    print(summary(result))
+
+
+def _add_scene(commands) -> None:
+    parser = _command(
+        commands,
+        scene,
+        "render a puppet scene with its exact ground truth",
+        "Render a puppet scene: character A moves in driving.mp4, reference.png shows another character B, and "
+        "target.mp4 is the truth, B doing A's motion in A's place. Beside them: pose.json, depth.mkv, "
+        "mask.mkv, object.mkv, hands.mkv, face.mkv, meta.json.",
+        "inhabit scene --out scene --seed 900001 --kind reach --frames 48 --size 128x128",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the same seed gives the same scene; 900000 and above are never trained on (default 0)",
+    )
+    _add_scene_shape(parser, frames=48)
+
+
+def _add_animate(commands) -> None:
+    parser = _command(
+        commands,
+        animate,
+        "animate a character into a driving video",
+        "Animate the character of a reference picture into a driving video. --pose, --depth, --mask and --object-mask "
+        "may be left out when pose.json, depth.mkv, mask.mkv and object.mkv lie beside the driving video, as "
+        "`inhabit scene` writes them. Without --driving, --pose alone drives the character in an empty studio.",
+        "inhabit animate --reference scene/reference.png --driving scene/driving.mp4 --out result.mp4\n"
+        "  inhabit animate --reference scene/reference.png --pose skeletons.mp4 --out result.mp4",
+    )
+    _add_inputs(parser)
+    _add_model(parser)
+    _add_sampling(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    inputs = parser.add_argument_group("inputs (videos, folders of pictures, or single pictures)")
+    inputs.add_argument("--reference", type=Path, required=True, metavar="IMG", help="picture of the character")
+    inputs.add_argument("--driving", type=Path, metavar="VIDEO", help="video whose motion and surroundings are used")
+    inputs.add_argument("--out", type=Path, required=True, metavar="OUT.mp4", help="result; .mkv writes it lossless")
+    inputs.add_argument(
+        "--pose", type=Path, metavar="FILE", help="OpenPose JSON, or a video of skeletons drawn on black"
+    )
+    inputs.add_argument(
+        "--depth", type=Path, metavar="V", help="depth, white or 1 = near; also a .npy array (optional)"
+    )
+    inputs.add_argument("--mask", type=Path, metavar="V", help="white on the character that is to be replaced")
+    inputs.add_argument("--object-mask", type=Path, metavar="V", help="white on objects it touches (optional)")
+    inputs.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="bring all inputs to this size, sides divisible by 8 (default: the driving video's)",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", default="puppets", metavar="FILE", help="checkpoint (default: puppets, the bundled one)"
+    )
+    model.add_argument("--vae", type=Path, metavar="FILE", help="Stable Diffusion VAE, for models that bundle none")
+    model.add_argument(
+        "--clip-vision", type=Path, metavar="FILE", help="CLIP ViT-L/14 vision model, for models of SD 1.5's size"
+    )
+    model.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    model.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16")
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    sampling = parser.add_argument_group("sampling (defaults: the model's own)")
+    sampling.add_argument("--steps", type=int, metavar="N", help="denoising steps")
+    sampling.add_argument(
+        "--guidance", type=float, metavar="X", help="how hard to push towards reference and motion; 1 is off"
+    )
+    sampling.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default 0)")
+    sampling.add_argument("--window", type=int, metavar="L", help="frames denoised together")
+    sampling.add_argument("--overlap", type=int, metavar="O", help="frames that neighbouring windows share")
+    sampling.add_argument(
+        "--long-video",
+        choices=("windows", "clips"),
+        default="windows",
+        help="average overlapping windows, or continue clip by clip (default windows)",
+    )
+    sampling.add_argument(
+        "--no-paste-back",
+        dest="paste_back",
+        action="store_false",
+        help="show what the model drew everywhere, also around the character",
+    )
+
+
+def _add_demo(commands) -> None:
+    parser = _command(
+        commands,
+        demo,
+        "render a scene, animate another character into it, compare",
+        "Render a held-out puppet scene, animate a different character into it, and compare with the truth: "
+        "reference.png, driving.mp4, result.mp4, target.mp4, sheet.png (look at this first) and metrics.json.",
+        "inhabit demo --out demo",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--seed", type=int, default=DEMO_SEED, metavar="N", help=f"of the scene (default {DEMO_SEED})")
+    parser.add_argument(
+        "--model", default="puppets", metavar="FILE", help="checkpoint (default: puppets, the bundled one)"
+    )
+    _add_scene_shape(parser, frames=24)
+
+
+def _add_train(commands) -> None:
+    parser = _command(
+        commands,
+        train,
+        "train a model",
+        "Train what a recipe says, into a folder: checkpoints/, log.jsonl and model.safetensors, which "
+        "`animate --model` takes. Stop with Ctrl-C at any time; --resume goes on exactly there.",
+        "inhabit train --recipe puppets --out training --set seed=1 --set stages.spatial.steps=2000",
+    )
+    parser.add_argument(
+        "--recipe", required=True, metavar="FILE.yaml", help="recipe file, or the name of a bundled one"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for checkpoints and the model")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a field of the recipe; may be repeated"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+
+
+def _add_bench(commands) -> None:
+    parser = _command(
+        commands,
+        bench,
+        "time and memory next to diffusers' own network",
+        "Time one denoising step of a preset with random weights (8 frames of 256 px), plain and with all conditions, "
+        "next to diffusers' UNetMotionModel on the same shapes: seconds a frame and step, peak memory, ratio.",
+        "inhabit bench --preset sd15 --out bench.json",
+    )
+    parser.add_argument("--preset", choices=("puppets", "sd15"), default="puppets", help="default puppets")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers there, too")
+
+
+def _command(commands, function, summary: str, description: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        function.__name__,
+        help=summary,
+        description=textwrap.fill(description, 100),
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_scene_shape(parser: argparse.ArgumentParser, frames: int) -> None:
+    parser.add_argument(
+        "--kind", default="walk", help="walk, reach, object, handface, dance, pass or fasthands (default walk)"
+    )
+    parser.add_argument("--frames", type=int, default=frames, metavar="N", help=f"length (default {frames})")
+    parser.add_argument(
+        "--size", type=_size, default=(128, 128), metavar="WxH", help="96 to 512 pixels a side (default 128x128)"
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give WIDTHxHEIGHT in pixels, e.g. 128x192")
+    return int(width), int(height)
+
+
+def _start_logging() -> None:
+    """Warnings of everything and news of this package, on standard error."""
+    logging.basicConfig(format="inhabit: %(message)s", level=logging.WARNING)
+    logging.getLogger(__package__).setLevel(logging.INFO)
+
+
+def _fail(message: str) -> int:
+    print(f"inhabit: error: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
