@@ -77,10 +77,17 @@ def measure(prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor, character_
     Raises:
         InputError: shapes differ, no frames, NaN, or frames smaller than the SSIM window.
     """
-    _check(prediction_FHWC, target_FHWC, character_FHW)
     character = character_FHW.bool()
+    return measure_regions(prediction_FHWC, target_FHWC, {"character": character, "outside": ~character, "frame": None})
+
+
+def measure_regions(
+    prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor, regions: dict[str, torch.Tensor | None]
+) -> dict[str, Scores]:
+    """Return `{name: {"psnr", "ssim"}}` for named regions, bool or 0/1 (F, H, W); `None` is the whole frame."""
+    for region in regions.values():
+        _check(prediction_FHWC, target_FHWC, region)
     similarity = ssim_map(prediction_FHWC, target_FHWC)
-    regions = {"character": character, "outside": ~character, "frame": None}
     return {
         name: {"psnr": psnr(prediction_FHWC, target_FHWC, region), "ssim": _mean_over(similarity, region)}
         for name, region in regions.items()

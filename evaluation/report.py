@@ -31,7 +31,7 @@ def demo_report(
         reference_HWC: the reference picture.
         character_FHW, target_character_FHW: masks of the driving character, and of the reference's character in the
             target. Their union is the "character" region: a pixel that showed the one or has to show the other.
-        reference_mask_HW: the reference's character mask where known (a stronger pasted baseline).
+        reference_mask_HW: the reference's character mask where known; otherwise it is cut out by GrabCut.
     Returns:
         `{"result": scores, "baselines": {name: scores}}` with `scores` as `metrics.measure` returns them.
     """

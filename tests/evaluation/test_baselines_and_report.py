@@ -7,7 +7,7 @@ import pytest
 import torch
 from inhabit.errors import InputError
 from inhabit.evaluation import baselines, contact_sheet, demo_report, difference, write_json
-from inhabit.evaluation.baselines import bounding_box
+from inhabit.evaluation.baselines import bounding_box, cut_out
 from inhabit.evaluation.sheet import CELL, moments
 from PIL import Image
 
@@ -49,10 +49,17 @@ def test_pasted_reference_fills_the_box_of_every_frame(scene):
         assert torch.allclose(pasted[frame, 16, 2], GREEN, atol=0.01)
 
 
-def test_without_a_mask_the_whole_reference_is_pasted(scene):
+def test_without_a_mask_the_reference_is_cut_out(scene):
+    assert torch.equal(cut_out(scene["reference_HWC"]), scene["reference_mask_HW"])
+    expected = baselines(*scene.values())["pasted_reference"]
     scene["reference_mask_HW"] = None
+    assert torch.equal(baselines(*scene.values())["pasted_reference"], expected)
+
+
+def test_a_picture_of_nobody_is_pasted_whole(scene):
+    scene["reference_HWC"], scene["reference_mask_HW"] = torch.zeros(40, 40, 3), None
     pasted = baselines(*scene.values())["pasted_reference"]
-    assert torch.allclose(pasted[0, 8, 4], torch.zeros(3), atol=0.01), "the reference's own black corner"
+    assert torch.allclose(pasted[0, 8, 4], torch.zeros(3), atol=0.01)
 
 
 def test_driving_is_itself_and_inputs_stay(scene):
