@@ -233,3 +233,20 @@ def test_shifted_snr_reaches_the_steps(codec, reference_image):
         last[0].double(), shifted.sqrt() * noise - (1 - shifted).sqrt() * velocity, atol=1e-4, rtol=0
     )
     assert float(make_scheduler(schedule, 0.25).alphas_cumprod[-1]) == pytest.approx(float(shifted), rel=1e-5)
+
+
+def test_the_unconditional_pass_sees_an_empty_context_and_no_reference_or_motion(codec, reference_image):
+    model, seen = KnownAnswer(), []
+    denoise = model.denoise
+
+    def record(latents, timesteps, context=None, **given):
+        seen.append((context, {name for name, value in given.items() if value is not None}))
+        return denoise(latents, timesteps, context, **given)
+
+    model.denoise = record
+    conditions, context = drive(8, objects=True), torch.ones(1, 2, 3)
+    animate(model, codec, reference_image, conditions, **settings(steps=1, guidance=2.0), context=context)
+    (with_context, conditional), (without_context, unconditional) = seen
+    assert torch.equal(with_context, context) and torch.equal(without_context, torch.zeros_like(context))
+    assert conditional - unconditional == {"reference", "motion"}
+    assert unconditional == {"environment", "mask", "objects", "temporal"}
