@@ -25,7 +25,7 @@ NECK = 1
 SHOULDERS, ELBOWS, WRISTS = (2, 5), (3, 6), (4, 7)
 HIPS, KNEES, ANKLES = (8, 11), (9, 12), (10, 13)
 
-PRESS_RADIUS = 0.036  # how far around the touch the skin moves, in body heights
+PRESS_RADIUS = 0.040  # how far around the touch the skin moves, in body heights
 
 
 @dataclass(frozen=True)

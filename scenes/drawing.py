@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import cv2
 import numpy as np
 
@@ -132,6 +135,17 @@ class Canvas:
             cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 0.9), depth), cv2.LINE_AA, _SHIFT)
         for shape, colour, depth in zip(lit, colours, depths):
             cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 1.1), depth), cv2.LINE_AA, _SHIFT)
+
+    @contextmanager
+    def inside(self, mark: Mark) -> Iterator[None]:
+        """Keep what is painted within the shapes marked so far with `mark`'s last component."""
+        channel = max(i for i in range(4) if mark[i])
+        x, y, w, h = cv2.boundingRect(cv2.extractChannel(self.marks, channel))
+        area = np.s_[max(y - 40 * self.scale, 0) : y + h + 40 * self.scale, max(x - 40 * self.scale, 0) : x + w + 40 * self.scale]
+        before = self.paint[area].copy()
+        yield
+        changed, cover = self.paint[area], self.marks[area][..., channel : channel + 1].astype(np.float32) / 255
+        changed[...] = before + cover * (changed.astype(np.float32) - before) + 0.5
 
     def shadow(self, centre: np.ndarray, half_width: float, half_height: float, strength: float) -> None:
         """Darken a soft ellipse (a contact shadow); depth and masks stay."""

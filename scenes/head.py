@@ -178,8 +178,6 @@ def _dent(canvas: Canvas, points: np.ndarray, head: HeadShape, character: Charac
     start, end = points[body.PRESS, :2], points[body.PRESS_END, :2]
     deep = np.hypot(*(end - start))
     size = np.hypot(*head.down)
-    if deep < 0.02 * size:
-        return
     amount = min(deep / (0.3 * size), 1.0)
     centre = end + 0.02 * (end - start)
     radius = size * (0.16 + 0.16 * amount)
@@ -205,6 +203,8 @@ def draw_head(canvas: Canvas, points: np.ndarray, character: Character, depth: i
     canvas.fill(outline, shade(skin, 0.93), depth, FACE, edge)
     middle = head.centre + light * np.hypot(*head.across) * 0.1
     canvas.fill(middle + (outline - middle) * 0.84, shade(skin, 1.05), depth)
-    _dent(canvas, points, head, character, depth)
+    if np.hypot(*(points[body.PRESS_END, :2] - points[body.PRESS, :2])) > 0.02 * np.hypot(*head.down):
+        with canvas.inside(FACE):
+            _dent(canvas, points, head, character, depth)
     _features(canvas, points[body.FACE, :2], head, character, depth + 2)
     _front_hair(canvas, head, character, depth + 3)

@@ -233,10 +233,10 @@ def _fasthands(rng: np.random.Generator, t: np.ndarray) -> Controls:
 
 # Where and how a hand touches: name → (u, v) on the face for the left hand, hand direction, palm normal, curls, touching keypoint.
 TOUCHES = {
-    "poke_cheek": ((0.62, 0.40), (-0.75, -0.35, -0.25), (-0.2, 0.3, -0.9), (0.6, 0.0, 0.9, 1.0, 1.0), 8),
-    "palm_cheek": ((0.72, 0.30), (-0.25, -0.95, -0.2), (-0.75, 0.0, -0.65), (0.1, 0.12, 0.1, 0.12, 0.15), 9),
+    "poke_cheek": ((0.82, 0.42), (-0.85, -0.28, -0.2), (-0.2, 0.3, -0.9), (0.6, 0.0, 0.9, 1.0, 1.0), 8),
+    "palm_cheek": ((0.82, 0.36), (-0.25, -0.95, -0.2), (-0.75, 0.0, -0.65), (0.1, 0.12, 0.1, 0.12, 0.15), 9),
     "poke_nose": ((0.10, 0.26), (-0.5, -0.70, -0.35), (-0.5, 0.3, -0.8), (0.6, 0.05, 0.9, 1.0, 1.0), 8),
-    "pinch_cheek": ((0.60, 0.46), (-0.7, -0.6, -0.2), (-0.3, 0.2, -0.9), (0.35, 0.45, 0.9, 1.0, 1.0), 8),
+    "pinch_cheek": ((0.80, 0.50), (-0.8, -0.45, -0.2), (-0.3, 0.2, -0.9), (0.35, 0.45, 0.9, 1.0, 1.0), 8),
     "chin": ((0.30, 0.85), (-0.7, -0.65, 0.1), (-0.3, -0.4, -0.8), (0.2, 0.5, 0.6, 0.7, 0.8), 6),
 }
 
@@ -259,7 +259,7 @@ def _handface(rng: np.random.Generator, t: np.ndarray) -> Controls:
     c.contact_point = np.array(point) * flip[:2] + rub
     period = rng.uniform(1.3, 2.0)
     push = np.sin(2 * np.pi * t / period + rng.uniform(0, 2 * np.pi))
-    c.contact_press = 0.034 * smoothstep(0.45 + 1.1 * push)
+    c.contact_press = 0.030 * smoothstep(0.45 + 1.1 * push)
     c.contact_gap = 0.06 * smoothstep(-0.35 - 1.3 * push)
     c.poles[:, side] = (mirror * 0.75, 0.9, 0.1)
     other = 1 - side

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import body
 from .character import Character
-from .drawing import BODY, HAND, Canvas, Colour, ellipse, mix, shade, smooth_closed
+from .drawing import BODY, HAND, Canvas, Colour, capsules, ellipse, mix, shade, smooth_closed
 from .head import BEHIND, draw_back_hair, draw_head
 from .motion import LEFT, RIGHT
 from .objects import Thing, draw_thing
@@ -94,7 +94,12 @@ class Puppet:
         length = max(np.hypot(*inwards), 1e-6)
         centre = shoulder + inwards / length * min(0.02 * self.scale, length)
         radius = 0.026 * self.thin
-        canvas.fill(ellipse(centre, (radius, 0), (0, radius)), shade(self.look.top, 0.96), self.core_depth + 10)
+        canvas.fill(ellipse(centre, (radius, 0), (0, radius)), shade(self.look.top, 0.9), self.core_depth + 10)
+        joints = self.xy[[body.SHOULDERS[side], body.ELBOWS[side]]]
+        radii = np.array([0.034, 0.027]) * self.thin
+        lit = joints + self.light * (radii * 0.36)[:, None]
+        strip = capsules(lit[:1], lit[1:] * 0.5 + lit[:1] * 0.5, radii[:1] * 0.52, radii.mean(keepdims=True) * 0.52)
+        canvas.fill(strip[0], shade(self.look.top, 1.1), self.core_depth + 10)
 
     def _hand(self, canvas: Canvas, side: int, front: bool, held: Callable[[], None] | None) -> None:
         hand = self.points[body.HANDS[side]]
@@ -236,7 +241,7 @@ class Puppet:
                               pelvis - 0.9 * half * across + down])  # fmt: skip
             canvas.fill(block, shade(look.bottom, 0.92), depth, BODY)
             return
-        colour: Colour = look.bottom if look.bottom_kind == "skirt" else mix(look.top, look.bottom, 0.0)
+        colour: Colour = look.bottom if look.bottom_kind == "skirt" else look.top
         knees = xy[list(body.KNEES)]
         low = knees[:, 1].max() * 0.75 + pelvis[1] * 0.25
         left = min(knees[:, 0].min() - 0.05 * self.thin, pelvis[0] - 1.25 * half)
