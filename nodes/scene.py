@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..scenes.scene import KINDS, render_scene
+from ..scenes import KINDS, render_scene
 from .inputs import chosen
 from .kinds import PoseKeypoint, schema
 

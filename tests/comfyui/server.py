@@ -1,0 +1,117 @@
+"""A real ComfyUI in a process of its own, with this pack in `custom_nodes`, spoken to over HTTP."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COMFYUI = Path(os.environ.get("COMFYUI_DIR") or Path.home() / "ComfyUI")
+PACK = "ComfyUI-Inhabit"  # a folder name that is no Python name, as people have it
+START_SECONDS, RUN_SECONDS = 180, 300
+
+
+def missing() -> str | None:
+    """Say why no ComfyUI can be started here; None when one can."""
+    if not (COMFYUI / "main.py").is_file():
+        return f"no ComfyUI checkout at {COMFYUI}: `make comfyui` says how to get one, or set COMFYUI_DIR"
+    if importlib.util.find_spec("comfyui_frontend_package") is None:
+        return "ComfyUI's requirements are not installed: run `make comfyui`"
+    return None
+
+
+class ComfyServer:
+    """Starts on construction; `stop` ends it. `base` is its folder for models, inputs and outputs."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        (base / "custom_nodes").mkdir(parents=True)
+        (base / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        self.port = _free_port()
+        self.log = base / "comfyui.log"
+        command = [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
+        command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
+        command += ["--disable-api-nodes", "--disable-auto-launch"]
+        with self.log.open("w") as log:
+            environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+            self.process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        self._wait_until_it_answers()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def get(self, path: str) -> dict:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: dict) -> dict:
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path} answered {error.code}: {error.read().decode()}") from error
+        return json.loads(text) if text else {}
+
+    def run(self, prompt: dict) -> dict:
+        """Queue an API-format workflow, wait, and return its history entry, whether it succeeded or not."""
+        number = self.post("/prompt", {"prompt": prompt})["prompt_id"]
+        deadline = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < deadline:
+            history = self.get(f"/history/{number}")
+            if number in history and history[number]["status"]["status_str"] in ("success", "error"):
+                return history[number]
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.2)
+        raise AssertionError(f"the workflow did not end\n{self.log_tail()}")
+
+    def files(self, history: dict, kind: str = "images") -> list[Path]:
+        """Return what the workflow's output nodes wrote, in order."""
+        saved = [entry for node in history["outputs"].values() for entry in node.get(kind, [])]
+        return [self.base / entry["type"] / entry["subfolder"] / entry["filename"] for entry in saved]
+
+    def log_tail(self, lines: int = 60) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                self.get("/system_stats")
+                return
+            except OSError:
+                time.sleep(0.3)
+        self.stop()
+        raise AssertionError(f"ComfyUI did not start\n{self.log_tail()}")
+
+
+def failure(history: dict) -> str | None:
+    """Return the message of the exception that ended a workflow; None when it succeeded."""
+    for name, details in history["status"]["messages"]:
+        if name == "execution_error":
+            return details["exception_message"].strip()
+    return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

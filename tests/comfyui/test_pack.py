@@ -1,0 +1,172 @@
+"""The pack inside a real ComfyUI: it loads, its nodes are those of the contract, its workflows give what the CLI gives."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inhabit import cli
+from inhabit.media import read_video, write_lossless, write_pose
+from inhabit.scenes import render_scene
+from PIL import Image
+
+from .server import PACK, ROOT, ComfyServer, failure
+
+WORKFLOWS = ("first-animation", "ksampler")
+SMALL = {"frames": 8, "length": 6, "overlap": 2, "steps": 2}  # two windows a step
+
+# id: (inputs, outputs) as design.md has them; MASK and IMAGE by name where there are several
+CONTRACT = {
+    "InhabitModelLoader": (["COMBO"], ["MODEL", "VAE"]),
+    "InhabitSampleScene": (
+        ["COMBO", "INT", "INT", "INT", "INT"],
+        ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
+    ),
+    "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
+    "InhabitShapeAgnosticMask": (["MASK", "INT", "INT", "INT", "BOOLEAN", "INT"], ["MASK"]),
+    "InhabitReference": (["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT"], ["CONDITIONING", "CONDITIONING"]),
+    "InhabitMotion": (["CONDITIONING", "CONDITIONING", "IMAGE", "IMAGE"], ["CONDITIONING", "CONDITIONING"]),
+    "InhabitEnvironment": (
+        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK"],
+        ["CONDITIONING", "CONDITIONING", "LATENT"],
+    ),
+    "InhabitObjects": (
+        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK"],
+        ["CONDITIONING", "CONDITIONING"],
+    ),
+    "InhabitContextWindows": (["MODEL", "INT", "INT", "BOOLEAN"], ["MODEL"]),
+    "InhabitWindowedSampler": (
+        [
+            "MODEL",
+            "CONDITIONING",
+            "CONDITIONING",
+            "LATENT",
+            "INT",
+            "INT",
+            "FLOAT",
+            "COMBO",
+            "COMBO",
+            "INT",
+            "INT",
+            "COMBO",
+        ],
+        ["LATENT"],
+    ),
+}
+
+
+def test_the_pack_loads_without_an_error(comfyui: ComfyServer):
+    log = comfyui.log.read_text(errors="replace")
+    assert re.search(rf"seconds: .*{PACK}", log), log
+    assert not re.search(
+        rf"(IMPORT FAILED|Cannot import|Error while calling|Traceback|Unable to parse).*{PACK}", log
+    ), log
+    assert "inhabit" in comfyui.get("/models")
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_node_is_that_of_the_contract(comfyui: ComfyServer, name: str):
+    info = comfyui.get(f"/object_info/{name}")[name]
+    inputs = [spec for group in ("required", "optional") for spec in info["input"].get(group, {}).values()]
+    assert ([kind for kind, _ in inputs], info["output"]) == tuple(map(list, CONTRACT[name]))
+    assert all(details.get("tooltip") for _, details in inputs), "every input explains itself"
+    assert info["category"].startswith("Inhabit") and info["description"]
+
+
+def test_the_bundled_model_is_listed_first(comfyui: ComfyServer):
+    loader = comfyui.get("/object_info/InhabitModelLoader")["InhabitModelLoader"]
+    assert loader["input"]["required"]["checkpoint"][1]["options"][0] == "inhabit-puppets.safetensors"
+
+
+def test_every_node_of_the_pack_is_in_the_contract(comfyui: ComfyServer):
+    assert {name for name in comfyui.get("/object_info") if name.startswith("Inhabit")} == set(CONTRACT)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_gives_what_the_command_line_gives(comfyui: ComfyServer, expected: np.ndarray, name: str):
+    prompt = small(workflow(name))
+    decode = next(number for number, node in prompt.items() if node["class_type"] == "VAEDecode")
+    inputs = {"images": [decode, 0], "filename_prefix": f"exact-{name}"}
+    prompt["exact"] = {"class_type": "SaveImage", "inputs": inputs}
+    history = comfyui.run(prompt)
+    assert failure(history) is None, comfyui.log_tail()
+    saved = comfyui.files(history)
+    pictures = np.stack([np.asarray(Image.open(path)) for path in saved if path.suffix == ".png"])
+    difference = np.abs(pictures.astype(int) - expected)
+    assert pictures.shape == expected.shape and difference.max() <= 1  # core truncates to 8 bits, we round
+    [video] = [path for path in saved if path.suffix == ".mp4"]
+    decoded = read_video(video)
+    assert decoded.fps == 24 and decoded.frames.shape == expected.shape
+    assert psnr(decoded.frames, expected) > 25, "what is left is H.264 with halved colour"
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """What `inhabit animate` makes of the workflows' scene, without loss: uint8 (F, H, W, 3)."""
+    folder = tmp_path_factory.mktemp("scene")
+    prompt = small(workflow("first-animation"))
+    scene_inputs, sampler = inputs_of(prompt, "InhabitSampleScene"), inputs_of(prompt, "InhabitWindowedSampler")
+    scene = render_scene(**scene_inputs)
+    Image.fromarray(scene.reference).save(folder / "reference.png")
+    for name in ("driving", "character", "object"):
+        write_lossless(folder / f"{name}.mkv", getattr(scene, name), 24)
+    write_pose(folder / "pose.json", scene.pose)
+    np.save(folder / "depth.npy", scene.depth)
+    arguments = ["animate", "--reference", "reference.png", "--driving", "driving.mkv", "--pose", "pose.json"]
+    arguments += ["--depth", "depth.npy", "--mask", "character.mkv", "--object-mask", "object.mkv", "--out", "out.mkv"]
+    arguments = [str(folder / word) if "." in word else word for word in arguments]
+    arguments += ["--no-paste-back", "--device", "cpu", "--seed", sampler["seed"], "--steps", sampler["steps"]]
+    arguments += ["--guidance", sampler["cfg"], "--window", sampler["length"], "--overlap", sampler["overlap"]]
+    assert cli.main([str(word) for word in arguments]) == 0
+    return read_video(folder / "out.mkv").frames
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "value", "message"),
+    [
+        ("InhabitSkeletonRenderer", "width", 136, "the depth"),
+        ("InhabitWindowedSampler", "length", 100, "a window of 100 frames"),
+        ("InhabitWindowedSampler", "overlap", 6, "an overlap of 6 frames"),
+        ("InhabitWindowedSampler", "scheduler", "nonsense", "scheduler is 'nonsense'"),
+        ("InhabitSampleScene", "kind", "fly", "kind is 'fly'"),
+        ("InhabitSampleScene", "width", 104, "the skeleton"),
+        ("InhabitModelLoader", "checkpoint", "gone.safetensors", "gone.safetensors"),
+    ],
+)
+def test_bad_input_is_one_clear_line(comfyui: ComfyServer, node: str, name: str, value: object, message: str):
+    prompt = small(workflow("first-animation"))
+    inputs_of(prompt, node)[name] = value
+    told = failure(comfyui.run(prompt))
+    assert told is not None and message in told and "\n" not in told, told
+
+
+def workflow(name: str) -> dict:
+    return json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text())
+
+
+def small(prompt: dict) -> dict:
+    """Return the workflow with fewer frames and steps, in windows all the same."""
+    prompt = copy.deepcopy(prompt)
+    for node in prompt.values():
+        node["inputs"] |= {key: value for key, value in SMALL.items() if key in node["inputs"]}
+    return prompt
+
+
+def inputs_of(prompt: dict, class_type: str) -> dict:
+    return next(node["inputs"] for node in prompt.values() if node["class_type"] == class_type)
+
+
+def psnr(first: np.ndarray, second: np.ndarray) -> float:
+    return 10 * math.log10(255**2 / float(((first.astype(float) - second) ** 2).mean()))
+
+
+def test_example_workflows_lie_where_comfyui_looks(comfyui: ComfyServer):
+    assert set(comfyui.get("/workflow_templates")[PACK]) == set(WORKFLOWS)
+    for name in WORKFLOWS:
+        picture = Image.open(Path(ROOT / "workflows" / f"{name}.jpg"))
+        assert min(picture.size) >= 128
