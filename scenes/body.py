@@ -83,10 +83,14 @@ def _rotate(matrix: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.einsum("tij,tj->ti", matrix, np.broadcast_to(v, (len(matrix), 3)))
 
 
-def two_bones(start: np.ndarray, target: np.ndarray, pole: np.ndarray, first: float, second: float) -> tuple[np.ndarray, np.ndarray]:
+def two_bones(
+    start: np.ndarray, target: np.ndarray, pole: np.ndarray, first: float, second: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Inverse kinematics: middle and end joint (T, 3) for bones of two lengths from start towards target, bending to the pole."""
     reach = target - start
-    distance = np.clip(np.linalg.norm(reach, axis=-1, keepdims=True), abs(first - second) + 1e-3, (first + second) * 0.999)
+    distance = np.clip(
+        np.linalg.norm(reach, axis=-1, keepdims=True), abs(first - second) + 1e-3, (first + second) * 0.999
+    )
     along = _unit(reach)
     bend = _unit(pole - (pole * along).sum(-1, keepdims=True) * along)
     cosine = (first**2 + distance**2 - second**2) / (2 * first * distance)
@@ -137,7 +141,9 @@ def _landmark_table() -> np.ndarray:
     flip = np.array([-1.0, 1.0])
     outer = np.array([(-0.27, 0.56), (-0.17, 0.53), (-0.07, 0.51), (0, 0.52), (0.07, 0.51), (0.17, 0.53), (0.27, 0.56),
                       (0.17, 0.63), (0.08, 0.66), (0, 0.67), (-0.08, 0.66), (-0.17, 0.63)])  # fmt: skip
-    inner = np.array([(-0.22, 0.565), (-0.08, 0.57), (0, 0.57), (0.08, 0.57), (0.22, 0.565), (0.08, 0.6), (0, 0.605), (-0.08, 0.6)])
+    inner = np.array(
+        [(-0.22, 0.565), (-0.08, 0.57), (0, 0.57), (0.08, 0.57), (0.22, 0.565), (0.08, 0.6), (0, 0.605), (-0.08, 0.6)]
+    )
     pupils = np.array([(-0.39, 0.01), (0.39, 0.01)])
     other_eye = (eye * flip)[[3, 2, 1, 0, 5, 4]]
     return np.concatenate([jaw, brow, brow[::-1] * flip, bridge, nostrils, eye, other_eye, outer, inner, pupils])
@@ -201,7 +207,9 @@ def _orient_hands(points: np.ndarray, rig: Rig, c: Controls) -> None:
         raised = 1 / (1 + np.exp(18 * (wrist[:, 1] - points[:, NECK, 1] - 0.1)))[:, None]
         facing = np.concatenate([np.full_like(raised, -SIDES[side] * 0.5), 0 * raised, 2 * raised - 1], 1)
         palm = facing * (1 - weight) + c.palm[:, side] * weight
-        points[:, HANDS[side]] = wrist[:, None] + hand_points(side, direction, palm, c.curls[:, side], c.spread[:, side], rig.hand)
+        points[:, HANDS[side]] = wrist[:, None] + hand_points(
+            side, direction, palm, c.curls[:, side], c.spread[:, side], rig.hand
+        )
 
 
 def _contact_target(points: np.ndarray, rig: Rig, c: Controls, turn: np.ndarray) -> np.ndarray:
@@ -210,14 +218,18 @@ def _contact_target(points: np.ndarray, rig: Rig, c: Controls, turn: np.ndarray)
     skin = _rotate(turn, surface(c.contact_point, rig.head)) + points[:, HEAD]
     inwards = _unit(points[:, HEAD] - skin)
     # Not in paper: skin is pushed mostly sideways in the picture, so that the dent shows.
-    push = _unit(inwards * np.array([1.0, 1.0, 0.6]) + 0.8 * _unit(c.hand_direction[:, side]) * np.array([1.0, 0.8, 0.0]))
+    push = _unit(
+        inwards * np.array([1.0, 1.0, 0.6]) + 0.8 * _unit(c.hand_direction[:, side]) * np.array([1.0, 0.8, 0.0])
+    )
     hand = hand_points(side, c.hand_direction[:, side], c.palm[:, side], c.curls[:, side], c.spread[:, side], rig.hand)
     touch = skin + push * (c.contact_press - c.contact_gap)[:, None]
     points[:, PRESS], points[:, PRESS_END] = skin, skin + push * c.contact_press[:, None]
     return touch - hand[:, c.contact_tip]
 
 
-def _arms_and_legs(points: np.ndarray, rig: Rig, c: Controls, turn: np.ndarray, body: np.ndarray, ground: np.ndarray) -> None:
+def _arms_and_legs(
+    points: np.ndarray, rig: Rig, c: Controls, turn: np.ndarray, body: np.ndarray, ground: np.ndarray
+) -> None:
     flat = _rotation(c.yaw, 0 * c.yaw, 0 * c.yaw)
     for side in (RIGHT, LEFT):
         shoulder = points[:, SHOULDERS[side]]
@@ -257,7 +269,9 @@ def solve(rig: Rig, c: Controls) -> np.ndarray:
     points[:, BODY_X], points[:, BODY_Z] = pelvis + body[:, :, 0] * 0.1, pelvis + body[:, :, 2] * 0.1
     points[:, NECK] = pelvis - body[:, :, 1] * rig.torso
     for side in (RIGHT, LEFT):
-        points[:, SHOULDERS[side]] = points[:, NECK] + body @ (SIDES[side] * np.array([rig.shoulder, 0, 0]) + np.array([0, 0.012, 0]))
+        points[:, SHOULDERS[side]] = points[:, NECK] + body @ (
+            SIDES[side] * np.array([rig.shoulder, 0, 0]) + np.array([0, 0.012, 0])
+        )
         points[:, HIPS[side]] = pelvis + hips @ np.array([SIDES[side] * rig.hip, 0.012, 0])
     turn = _head(points, rig, c)
     _arms_and_legs(points, rig, c, turn, body, ground)

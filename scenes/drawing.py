@@ -101,7 +101,13 @@ class Canvas:
                 cv2.fillConvexPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
 
     def stroke(
-        self, points: np.ndarray, colour: Colour, depth: int, width: float, mark: Mark | None = None, closed: bool = False
+        self,
+        points: np.ndarray,
+        colour: Colour,
+        depth: int,
+        width: float,
+        mark: Mark | None = None,
+        closed: bool = False,
     ) -> None:
         """Draw a line of the given width in pixels through points (N, 2)."""
         line, thickness = [self.fixed(points)], max(1, int(round(width * self.scale)))
@@ -110,7 +116,13 @@ class Canvas:
             cv2.polylines(self.marks, line, closed, mark, thickness, cv2.LINE_AA, _SHIFT)
 
     def limb(
-        self, joints: np.ndarray, radii: np.ndarray, colours: list[Colour], depths: list[int], mark: Mark, light: np.ndarray
+        self,
+        joints: np.ndarray,
+        radii: np.ndarray,
+        colours: list[Colour],
+        depths: list[int],
+        mark: Mark,
+        light: np.ndarray,
     ) -> None:
         """A chain of tapered segments through joints (N, 2): outline, fill, and a lighter strip on the lit side.
 
@@ -141,7 +153,9 @@ class Canvas:
         """Keep what is painted within the shapes marked so far with `mark`'s last component."""
         channel = max(i for i in range(4) if mark[i])
         x, y, w, h = cv2.boundingRect(cv2.extractChannel(self.marks, channel))
-        area = np.s_[max(y - 40 * self.scale, 0) : y + h + 40 * self.scale, max(x - 40 * self.scale, 0) : x + w + 40 * self.scale]
+        area = np.s_[
+            max(y - 40 * self.scale, 0) : y + h + 40 * self.scale, max(x - 40 * self.scale, 0) : x + w + 40 * self.scale
+        ]
         before = self.paint[area].copy()
         yield
         changed, cover = self.paint[area], self.marks[area][..., channel : channel + 1].astype(np.float32) / 255

@@ -107,7 +107,12 @@ def _front_hair(canvas: Canvas, head: HeadShape, character: Character, depth: in
     shape = shape if style == "spiky" else smooth_closed(shape, 1)
     canvas.fill(shape, colour, depth, BODY, edge)
     shine = np.linspace(np.pi * 1.2, np.pi * 1.5, 6)
-    canvas.stroke(head.at(0.8 * np.cos(shine), -0.12 + 0.82 * np.sin(shine)), shade(colour, 1.28), depth, np.hypot(*head.across) * 0.15)
+    canvas.stroke(
+        head.at(0.8 * np.cos(shine), -0.12 + 0.82 * np.sin(shine)),
+        shade(colour, 1.28),
+        depth,
+        np.hypot(*head.across) * 0.15,
+    )
     if style == "cap":
         _cap(canvas, head, character, depth)
 
@@ -143,7 +148,9 @@ def _features(canvas: Canvas, face: np.ndarray, head: HeadShape, character: Char
         for corner, eye in ((48, slice(36, 42)), (54, slice(42, 48))):
             centre = 0.45 * face[corner] + 0.55 * face[eye].mean(0) + 0.06 * head.down
             outwards = 0.3 * (face[corner] - face[48:60].mean(0))
-            canvas.fill(ellipse(centre + outwards, head.side * 0.17, head.down * 0.10), mix(skin, (236, 90, 90), 0.32), depth)
+            canvas.fill(
+                ellipse(centre + outwards, head.side * 0.17, head.down * 0.10), mix(skin, (236, 90, 90), 0.32), depth
+            )
     if character.beard:
         beard = np.concatenate([face[3:14], face[[54, 52, 50, 48]]])
         canvas.fill(smooth_closed(beard, 1), character.hair, depth, FACE, shade(character.hair, 0.7))
@@ -170,7 +177,9 @@ def _mouth(canvas: Canvas, face: np.ndarray, head: HeadShape, character: Charact
         canvas.fill(inner, (96, 26, 34), depth)
         canvas.fill(inner[[0, 1, 2, 3, 4]] + 0.02 * head.down, (250, 248, 244), depth)
     else:
-        canvas.stroke(np.stack([outer[0], inner[2] + 0.01 * head.down, outer[6]]), shade(character.lips, 0.6), depth, size * 0.035)
+        canvas.stroke(
+            np.stack([outer[0], inner[2] + 0.01 * head.down, outer[6]]), shade(character.lips, 0.6), depth, size * 0.035
+        )
 
 
 def _dent(canvas: Canvas, points: np.ndarray, head: HeadShape, character: Character, depth: int) -> None:
@@ -183,7 +192,9 @@ def _dent(canvas: Canvas, points: np.ndarray, head: HeadShape, character: Charac
     radius = size * (0.16 + 0.16 * amount)
     for grow, dark in ((1.0, 0.12), (0.72, 0.22), (0.45, 0.32)):
         r = radius * grow
-        canvas.fill(ellipse(centre, (r, 0), (0, r)), mix(character.skin, (150, 50, 44), dark * (0.4 + 0.6 * amount)), depth)
+        canvas.fill(
+            ellipse(centre, (r, 0), (0, r)), mix(character.skin, (150, 50, 44), dark * (0.4 + 0.6 * amount)), depth
+        )
     along = (end - start) / deep
     across = np.array([-along[1], along[0]])
     arc = np.linspace(-0.9, 0.9, 7)
@@ -198,7 +209,9 @@ def draw_head(canvas: Canvas, points: np.ndarray, character: Character, depth: i
     skin, edge = character.skin, shade(character.skin, 0.62)
     for ear in (16, 17):
         if points[ear, 2] > points[body.HEAD, 2] - 0.05 and character.hair_style not in ("bob", "long"):
-            canvas.fill(ellipse(points[ear, :2], head.across * 0.17, head.down * 0.2), shade(skin, 0.9), depth - 2, BODY, edge)
+            canvas.fill(
+                ellipse(points[ear, :2], head.across * 0.17, head.down * 0.2), shade(skin, 0.9), depth - 2, BODY, edge
+            )
     outline = _outline(points, head)
     canvas.fill(outline, shade(skin, 0.93), depth, FACE, edge)
     middle = head.centre + light * np.hypot(*head.across) * 0.1

@@ -79,7 +79,9 @@ def _resting_arm(rng: np.random.Generator, t: np.ndarray, side: float, hang_only
 def _idle(rng: np.random.Generator, t: np.ndarray, yaw_range: float = 0.5) -> Controls:
     count = len(t)
     yaw = rng.uniform(-yaw_range, yaw_range) + 0.10 * wave(rng, t)
-    head = np.stack([np.clip(yaw * 0.8 + 0.25 * wave(rng, t), -0.75, 0.75), 0.10 * wave(rng, t), 0.10 * wave(rng, t)], 1)
+    head = np.stack(
+        [np.clip(yaw * 0.8 + 0.25 * wave(rng, t), -0.75, 0.75), 0.10 * wave(rng, t), 0.10 * wave(rng, t)], 1
+    )
     wrists = np.stack([_resting_arm(rng, t, s) for s in SIDES], 1)
     poles = np.stack([np.tile((s * 0.8, 0.5, -0.5), (count, 1)) for s in SIDES], 1)
     stance = rng.uniform(0.055, 0.095)
@@ -226,7 +228,9 @@ def _fasthands(rng: np.random.Generator, t: np.ndarray) -> Controls:
         c.wrists[:, side] = centre + swing * (strength * rng.uniform(0.055, 0.085))[:, None]
         c.curls[:, side] = np.clip(0.25 + 0.3 * np.sin(phase[:, None] / 2 + np.arange(5)), 0, 1)
         c.spread[:, side] = 0.7
-        c.hand_direction[:, side] = np.stack([s * 0.2 + 0.35 * np.sin(phase), np.full_like(t, -1), np.full_like(t, 0.2)], 1)
+        c.hand_direction[:, side] = np.stack(
+            [s * 0.2 + 0.35 * np.sin(phase), np.full_like(t, -1), np.full_like(t, 0.2)], 1
+        )
         c.hand_weight[:, side] = 0.8
     return c
 

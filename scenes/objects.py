@@ -73,16 +73,35 @@ def draw_thing(canvas: Canvas, thing: Thing, grip: np.ndarray, up: np.ndarray, d
         wide = 0.95 if thing.shape == "box" else 0.75
         corners = (-wide, wide, wide, -wide)
         canvas.fill(_box_of(grip, side, up, corners, (-0.75, -0.75, 1.05, 1.05)), colour, depth, OBJECT, edge)
-        canvas.fill(_box_of(grip, side, up, (0.4 * wide, wide, wide, 0.4 * wide), (-0.75, -0.75, 1.05, 1.05)), shade(colour, 0.85), depth)
+        canvas.fill(
+            _box_of(grip, side, up, (0.4 * wide, wide, wide, 0.4 * wide), (-0.75, -0.75, 1.05, 1.05)),
+            shade(colour, 0.85),
+            depth,
+        )
         bar = (-0.18, 0.18, 0.18, -0.18) if thing.shape == "box" else (-0.45, 0.45, 0.45, -0.45)
         rows = (-0.75, -0.75, 1.05, 1.05) if thing.shape == "box" else (0.3, 0.3, 0.75, 0.75)
         canvas.fill(_box_of(grip, side, up, bar, rows), thing.accent, depth)
     elif thing.shape == "mug":
-        canvas.stroke(ellipse(grip + 0.75 * side + 0.1 * up, side * 0.4, up * 0.42), shade(colour, 0.75), depth, np.hypot(*side) * 0.2, OBJECT, True)
-        canvas.fill(_box_of(grip, side, up, (-0.62, 0.62, 0.7, -0.7), (-0.75, -0.75, 0.9, 0.9)), colour, depth, OBJECT, edge)
+        canvas.stroke(
+            ellipse(grip + 0.75 * side + 0.1 * up, side * 0.4, up * 0.42),
+            shade(colour, 0.75),
+            depth,
+            np.hypot(*side) * 0.2,
+            OBJECT,
+            True,
+        )
+        canvas.fill(
+            _box_of(grip, side, up, (-0.62, 0.62, 0.7, -0.7), (-0.75, -0.75, 0.9, 0.9)), colour, depth, OBJECT, edge
+        )
         canvas.fill(_box_of(grip, side, up, (-0.66, 0.66, 0.67, -0.67), (-0.1, -0.1, 0.3, 0.3)), thing.accent, depth)
         canvas.fill(ellipse(grip + 0.9 * up, side * 0.7, up * 0.16), shade(colour, 0.5), depth, OBJECT)
     else:
-        body = _box_of(grip, side, up, (-0.45, 0.45, 0.48, 0.2, 0.2, -0.2, -0.2, -0.48), (-0.9, -0.9, 0.7, 1.15, 1.6, 1.6, 1.15, 0.7))
+        body = _box_of(
+            grip,
+            side,
+            up,
+            (-0.45, 0.45, 0.48, 0.2, 0.2, -0.2, -0.2, -0.48),
+            (-0.9, -0.9, 0.7, 1.15, 1.6, 1.6, 1.15, 0.7),
+        )
         canvas.fill(smooth_closed(body, 1), colour, depth, OBJECT, edge)
         canvas.fill(_box_of(grip, side, up, (-0.46, 0.46, 0.46, -0.46), (-0.3, -0.3, 0.4, 0.4)), thing.accent, depth)

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import body
 from .character import Character
-from .drawing import BODY, HAND, Canvas, Colour, capsules, ellipse, mix, shade, smooth_closed
+from .drawing import BODY, HAND, Canvas, Colour, capsules, ellipse, shade, smooth_closed
 from .head import BEHIND, draw_back_hair, draw_head
 from .motion import LEFT, RIGHT
 from .objects import Thing, draw_thing
@@ -25,7 +25,12 @@ class Puppet:
     """
 
     def __init__(
-        self, points: np.ndarray, character: Character, scale: float, depth_of: Callable[[float], int], light: np.ndarray
+        self,
+        points: np.ndarray,
+        character: Character,
+        scale: float,
+        depth_of: Callable[[float], int],
+        light: np.ndarray,
     ):
         self.points, self.look, self.scale, self.depth_of, self.light = points, character, scale, depth_of, light
         self.xy = points[:, :2]
@@ -118,7 +123,9 @@ class Puppet:
         for finger in fingers:
             tip_depth = min(max(self._depth(z[finger].mean(), front), depth - 6), depth + 8)
             grow = 1.1 if finger[0] == 1 else 1.0
-            line = xy[finger] if finger[0] == 1 else np.concatenate([xy[finger[:1]] * 0.8 + xy[:1] * 0.2, xy[finger[1:]]])
+            line = (
+                xy[finger] if finger[0] == 1 else np.concatenate([xy[finger[:1]] * 0.8 + xy[:1] * 0.2, xy[finger[1:]]])
+            )
             canvas.stroke(xy[finger], edge, tip_depth, rim * grow, HAND)
             canvas.stroke(line, shade(skin, 1.02), tip_depth, width * grow)
 
@@ -175,7 +182,11 @@ class Puppet:
         waist, hips = half(0.088 * look.waist, 0.07 * look.waist), half(0.098 * look.hips, 0.08)
         top = max(shoulder * look.shoulders, half(0.0, 0.06))
         thick = look.thickness**0.7
-        return np.array([0.034, top * 0.98 + 0.012, max(chest, top) + 0.012, chest, waist, hips, hips * 0.96]) * thick * self.scale
+        return (
+            np.array([0.034, top * 0.98 + 0.012, max(chest, top) + 0.012, chest, waist, hips, hips * 0.96])
+            * thick
+            * self.scale
+        )
 
     def _torso_outline(self, first: float = -1.0, last: float = 2.0, grow: float = 1.0) -> np.ndarray:
         neck, spine, across, turned = self._frame()
@@ -221,14 +232,18 @@ class Puppet:
             elif look.pattern == "vest":
                 for s in (-1, 1):
                     rows = np.array([[s * 0.9, -2.1], [s * 1.9, -2.0], [s * 1.8, 3.4], [s * 1.1, 3.6], [s * 0.6, 0.6]])
-                    canvas.fill(centre + rows[:, :1] * side + rows[:, 1:] * down, accent, depth, None, shade(accent, 0.7))
+                    canvas.fill(
+                        centre + rows[:, :1] * side + rows[:, 1:] * down, accent, depth, None, shade(accent, 0.7)
+                    )
 
     def _neck(self, canvas: Canvas) -> None:
         neck, head = self.xy[body.NECK], self.xy[body.HEAD]
         skin = self.look.skin
         base = neck + 0.05 * (neck - head)
         line = np.stack([base, neck + 0.55 * (head - neck)])
-        canvas.limb(line, np.array([[0.031, 0.029]]) * self.thin, [shade(skin, 0.88)], [self.core_depth + 1], BODY, self.light)
+        canvas.limb(
+            line, np.array([[0.031, 0.029]]) * self.thin, [shade(skin, 0.88)], [self.core_depth + 1], BODY, self.light
+        )
 
     def _hips(self, canvas: Canvas) -> None:
         look, xy, depth = self.look, self.xy, self.core_depth - 1
@@ -248,8 +263,15 @@ class Puppet:
         right = max(knees[:, 0].max() + 0.05 * self.thin, pelvis[0] + 1.25 * half)
         top = pelvis - 0.04 * spine
         middle = (left + right) / 2
-        shape = np.array([top - half * across, top + half * across, [right, low], [middle, low + 0.018 * self.scale], [left, low]])
+        shape = np.array(
+            [top - half * across, top + half * across, [right, low], [middle, low + 0.018 * self.scale], [left, low]]
+        )
         canvas.fill(shape, shade(colour, 0.9), depth, BODY, shade(colour, 0.6))
         for fold in (0.3, 0.62):
             bottom = np.array([left + (right - left) * fold, low - 0.01 * self.scale])
-            canvas.stroke(np.stack([top + (2 * fold - 1) * 0.6 * half * across, bottom]), shade(colour, 0.78), depth, 0.012 * self.scale)
+            canvas.stroke(
+                np.stack([top + (2 * fold - 1) * 0.6 * half * across, bottom]),
+                shade(colour, 0.78),
+                depth,
+                0.012 * self.scale,
+            )

@@ -52,7 +52,13 @@ class SceneRenderer:
 
     def __init__(self, seed: int, kind: str = "walk", width: int = 128, height: int = 128, frames: int = 48):
         _check(seed, kind, width, height, frames)
-        self.seed, self.kind, self.width, self.height, self.frames = int(seed), kind, int(width), int(height), int(frames)
+        self.seed, self.kind, self.width, self.height, self.frames = (
+            int(seed),
+            kind,
+            int(width),
+            int(height),
+            int(frames),
+        )
         self._kind = KINDS.index(kind)
         self._supersampling = 2 if max(width, height) <= 256 else 1
         first = make_character(self._rng("A"))
@@ -124,7 +130,9 @@ class SceneRenderer:
         count = int(np.clip(np.ceil(speed / 2.0), 1, most))
         return (np.arange(count) + 0.5) / count - 0.5
 
-    def _paint(self, index: int, moment: float, character: Character, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _paint(
+        self, index: int, moment: float, character: Character, base: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Colour with depth, and masks, (H, W, 4) uint8 each, at one moment and before occluders."""
         points = self._points[index] + moment * SHUTTER * self._velocity[index]
         canvas = Canvas(base.copy(), self._supersampling, max(0.5, self._unit * 0.006))
