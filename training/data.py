@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..media.pose import parse_poses
 from ..perception.masks import shape_agnostic_mask
 from ..perception.skeleton import render_skeleton, structured_depth
+from ..scenes import KINDS, SceneRenderer
 from . import augmentation
 from .augmentation import Clip
 from .recipe import DataRecipe, Recipe, StageRecipe
@@ -60,8 +61,6 @@ class RenderedScenes:
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
         """A clip of a random training scene; see `DataRecipe.cross_identity` and `.reference_from_video`."""
-        from ..scenes.scene import KINDS, SceneRenderer
-
         recipe = self.recipe
         kinds = recipe.kinds or KINDS
         seed, kind = int(rng.integers(*recipe.seeds)), kinds[int(rng.integers(len(kinds)))]
