@@ -86,7 +86,7 @@ def _rotate(matrix: np.ndarray, v: np.ndarray) -> np.ndarray:
 def two_bones(
     start: np.ndarray, target: np.ndarray, pole: np.ndarray, first: float, second: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse kinematics: middle and end joint (T, 3) for bones of two lengths from start towards target, bending to the pole."""
+    """Middle and end joint (T, 3) of two bones of the given lengths from start towards target, bent towards the pole."""
     reach = target - start
     distance = np.clip(
         np.linalg.norm(reach, axis=-1, keepdims=True), abs(first - second) + 1e-3, (first + second) * 0.999
@@ -103,7 +103,8 @@ def hand_points(
 ) -> np.ndarray:
     """21 OpenPose hand keypoints (T, 21, 3) with the wrist at the origin.
 
-    direction, palm (T, 3): where the fingers and the palm point; curls (T, 5) 0…1 from thumb to little finger; spread (T,).
+    direction, palm (T, 3): where the fingers and the palm point; curls (T, 5) 0…1 from thumb to little finger;
+    spread (T,).
     """
     d = _unit(direction)
     n = _unit(palm - (palm * d).sum(-1, keepdims=True) * d)
@@ -285,7 +286,7 @@ def solve(rig: Rig, c: Controls) -> np.ndarray:
 
 
 def project(points: np.ndarray, scale: float, origin: tuple[float, float], tilt: float = 0.12) -> np.ndarray:
-    """Points (…, 3) in body heights → pixels x, y and z in body heights (towards the camera), orthographic, seen from slightly above."""
+    """Points (…, 3) in body heights → x, y in pixels and z in body heights: orthographic, from slightly above."""
     result = np.empty_like(points)
     sine, cosine = np.sin(tilt), np.cos(tilt)
     result[..., 0] = origin[0] + scale * points[..., 0]
@@ -300,7 +301,7 @@ def _flat(points: np.ndarray, visible: np.ndarray) -> list[float]:
 
 
 def keypoints(points: np.ndarray, width: int, height: int) -> dict:
-    """One frame's POSE_KEYPOINT dict from projected points (POINTS, 3): pixels, score 1 inside the frame and 0 (with zeros) outside.
+    """One frame's POSE_KEYPOINT dict from projected points (POINTS, 3): pixels, score 1 in the frame, all 0 outside it.
 
     An ear that the head hides scores 0. Points behind other things still score 1: their place is known exactly.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ _TURN = np.linspace(0, 2 * np.pi, 20, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1)
 
 
+@lru_cache(maxsize=4096)
 def shade(colour: Colour, factor: float) -> Colour:
     """Darken (factor < 1) or lighten towards white (factor > 1) a colour of 0…255 values."""
     if factor <= 1:
@@ -33,7 +35,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 def mix(first: Colour, second: Colour, amount: float) -> Colour:
     """Colour between `first` (amount 0) and `second` (amount 1)."""
-    return tuple(int(a + (b - a) * amount) for a, b in zip(first, second))
+    return tuple(int(a + (b - a) * amount) for a, b in zip(first, second, strict=True))
 
 
 def capsules(start: np.ndarray, end: np.ndarray, start_radius: np.ndarray, end_radius: np.ndarray) -> np.ndarray:
@@ -63,9 +65,9 @@ def smooth_closed(points: np.ndarray, rounds: int = 1) -> np.ndarray:
 class Canvas:
     """A supersampled picture that is painted back to front.
 
-    Coordinates are final pixels with (0, 0) at the centre of the first pixel. `paint` (H·s, W·s, 4) uint8 holds red, green,
-    blue and depth (255 = near); `marks` (H·s, W·s, 4) uint8 holds the character, object, hands and face masks. A shape painted
-    later covers earlier ones in both, so that masks show what is visible.
+    Coordinates are final pixels with (0, 0) at the centre of the first pixel. `paint` (H·s, W·s, 4) uint8 holds red,
+    green, blue and depth (255 = near); `marks` (H·s, W·s, 4) uint8 holds the character, object, hands and face masks.
+    A shape painted later covers earlier ones in both, so that masks show what is visible.
     """
 
     def __init__(self, base: np.ndarray, scale: int, line: float):
@@ -92,13 +94,6 @@ class Canvas:
             cv2.fillPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
             if outline is not None:
                 cv2.polylines(self.marks, shape, True, mark, self.line, cv2.LINE_AA, _SHIFT)
-
-    def fill_many(self, outlines: np.ndarray, colour: Colour, depths: list[int], mark: Mark | None = None) -> None:
-        """Fill convex polygons (N, M, 2), each with its depth."""
-        for shape, depth in zip(self.fixed(outlines), depths):
-            cv2.fillConvexPoly(self.paint, shape, (*colour, depth), cv2.LINE_AA, _SHIFT)
-            if mark is not None:
-                cv2.fillConvexPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
 
     def stroke(
         self,
@@ -140,12 +135,12 @@ class Canvas:
             )
         )
         outer, inner, lit = shapes[:count], shapes[count : 2 * count], shapes[2 * count :]
-        for shape, colour, depth in zip(outer, colours, depths):
+        for shape, colour, depth in zip(outer, colours, depths, strict=True):
             cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 0.62), depth), cv2.LINE_AA, _SHIFT)
             cv2.fillConvexPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
-        for shape, colour, depth in zip(inner, colours, depths):
+        for shape, colour, depth in zip(inner, colours, depths, strict=True):
             cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 0.9), depth), cv2.LINE_AA, _SHIFT)
-        for shape, colour, depth in zip(lit, colours, depths):
+        for shape, colour, depth in zip(lit, colours, depths, strict=True):
             cv2.fillConvexPoly(self.paint, shape, (*shade(colour, 1.1), depth), cv2.LINE_AA, _SHIFT)
 
     @contextmanager

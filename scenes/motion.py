@@ -15,13 +15,14 @@ SIDES = np.array([-1.0, 1.0])  # the character's right is at the picture's left 
 
 @dataclass
 class Controls:
-    """What drives the skeleton, for T moments. Lengths in body heights, x right, y down, z to the camera; angles in radians.
+    """What drives the skeleton, for T moments. Lengths in body heights, x right, y down, z to the camera; radians.
 
-    root (T, 3) pelvis offset; yaw, lean, pitch (T,) of the torso; head (T, 3) yaw, pitch, roll; wrists (T, 2, 3) relative to the
-    shoulders in the torso's frame; poles (T, 2, 3) where elbows point; feet (T, 2, 3) ankles relative to the ground under the
-    root (y = −lift); curls (T, 2, 5) 0 straight … 1 fist; spread (T, 2); hand_direction and palm (T, 2, 3) with
-    hand_weight (T, 2) override the hand's own orientation; mouth, blink (T,) 0…1; travel (T,) camera path;
-    hold (T, 2) share of each hand in carrying the object; object_turn (T,); contact_* describe a hand touching the face.
+    root (T, 3) pelvis offset; yaw, lean, pitch (T,) of the torso; head (T, 3) yaw, pitch, roll; wrists (T, 2, 3)
+    relative to the shoulders in the torso's frame; poles (T, 2, 3) where elbows point; feet (T, 2, 3) ankles relative
+    to the ground under the root (y = −lift); curls (T, 2, 5) 0 straight … 1 fist; spread (T, 2); hand_direction and
+    palm (T, 2, 3) with hand_weight (T, 2) override the hand's own orientation; mouth, blink (T,) 0…1; travel (T,)
+    camera path; hold (T, 2) share of each hand in carrying the object; object_turn (T,); contact_* describe a hand
+    that touches the face.
     """
 
     root: np.ndarray
@@ -86,7 +87,7 @@ def _idle(rng: np.random.Generator, t: np.ndarray, yaw_range: float = 0.5) -> Co
     poles = np.stack([np.tile((s * 0.8, 0.5, -0.5), (count, 1)) for s in SIDES], 1)
     stance = rng.uniform(0.055, 0.095)
     turn_out = rng.uniform(-0.04, 0.04, 2)
-    feet = np.stack([np.tile((s * stance, 0.0, z), (count, 1)) for s, z in zip(SIDES, turn_out)], 1)
+    feet = np.stack([np.tile((s * stance, 0.0, z), (count, 1)) for s, z in zip(SIDES, turn_out, strict=True)], 1)
     curls = np.stack([np.clip(rng.uniform(0.05, 0.3, 5) + 0.1 * wave(rng, t)[:, None], 0, 1) for _ in SIDES], 1)
     blink_at = rng.uniform(1.2, 3.0)
     return Controls(
@@ -235,7 +236,7 @@ def _fasthands(rng: np.random.Generator, t: np.ndarray) -> Controls:
     return c
 
 
-# Where and how a hand touches: name → (u, v) on the face for the left hand, hand direction, palm normal, curls, touching keypoint.
+# How a left hand touches: name → (u, v) on the face, hand direction, palm normal, curls, touching keypoint.
 TOUCHES = {
     "poke_cheek": ((0.82, 0.42), (-0.85, -0.28, -0.2), (-0.2, 0.3, -0.9), (0.6, 0.0, 0.9, 1.0, 1.0), 8),
     "palm_cheek": ((0.82, 0.36), (-0.25, -0.95, -0.2), (-0.75, 0.0, -0.65), (0.1, 0.12, 0.1, 0.12, 0.15), 9),
@@ -289,7 +290,7 @@ def make_controls(kind: str, seed: list[int], t: np.ndarray) -> Controls:
 
 
 def idle_controls(rng: np.random.Generator) -> Controls:
-    """One moment of the reference picture's pose: front view, arms lowered slightly away from the body, small variation."""
+    """One moment of the reference picture's pose: front view, arms slightly away from the body, small variation."""
     t = np.zeros(1)
     c = _idle(rng, t, 0.0)
     small = np.deg2rad(8)

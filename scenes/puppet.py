@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -20,8 +21,8 @@ _STATIONS = np.array([-0.045, 0.02, 0.12, 0.32, 0.62, 0.9, 1.08])
 class Puppet:
     """One character on one frame's projected points (POINTS, 3).
 
-    `scale` is pixels per body height, `depth_of` maps z (body heights) to the canvas' depth 0…255, `light` (2,) points towards
-    the light in the picture.
+    `scale` is pixels per body height, `depth_of` maps z (body heights) to the canvas' depth 0…255, `light` (2,) points
+    towards the light in the picture.
     """
 
     def __init__(
@@ -59,12 +60,12 @@ class Puppet:
         if thing is not None:
             front.sort(key=lambda side: hold[side])
         for side in front:
-            if thing is not None and side == front[-1]:
-                grip = self.xy[body.GRIP]
-                self._arm(canvas, side, True, lambda: draw_thing(
-                    canvas, thing, grip, self.xy[body.GRIP_UP] - grip, self._front_depth(self.points[body.GRIP, 2])))  # fmt: skip
-            else:
-                self._arm(canvas, side, True)
+            carries = thing is not None and side == front[-1]
+            self._arm(canvas, side, True, (lambda: self._thing(canvas, thing)) if carries else None)
+
+    def _thing(self, canvas: Canvas, thing: Thing) -> None:
+        grip = self.xy[body.GRIP]
+        draw_thing(canvas, thing, grip, self.xy[body.GRIP_UP] - grip, self._front_depth(self.points[body.GRIP, 2]))
 
     def _front_depth(self, z: float) -> int:
         return max(self.depth_of(z), self.core_depth + 10)
@@ -162,6 +163,7 @@ class Puppet:
         sole = np.stack([heel, toe]) + np.array([0, 0.008 * self.scale])
         canvas.stroke(sole, shade(colour, 0.5), depth, 0.011 * self.scale, BODY)
 
+    @cached_property
     def _frame(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Neck, spine vector and rightwards unit vector in the picture, and how far the torso is turned (−1…1)."""
         neck, pelvis = self.xy[body.NECK], self.xy[body.PELVIS]
@@ -170,8 +172,10 @@ class Puppet:
         turned = (self.points[body.BODY_Z, 0] - self.points[body.PELVIS, 0]) / (0.1 * self.scale)
         return neck, spine, across, float(np.clip(turned, -1, 1))
 
-    def _widths(self, turned: float) -> np.ndarray:
-        look, xy = self.look, self.xy
+    @cached_property
+    def _widths(self) -> np.ndarray:
+        """Half widths of the torso in pixels at `_STATIONS`."""
+        look, xy, turned = self.look, self.xy, self._frame[3]
         facing = np.sqrt(max(1 - turned**2, 0))
         shoulder = np.hypot(*(xy[5] - xy[2])) / 2 / self.scale
 
@@ -189,10 +193,9 @@ class Puppet:
         )
 
     def _torso_outline(self, first: float = -1.0, last: float = 2.0, grow: float = 1.0) -> np.ndarray:
-        neck, spine, across, turned = self._frame()
-        widths = self._widths(turned)
+        neck, spine, across, turned = self._frame
         rows = np.clip(np.linspace(max(first, _STATIONS[0]), min(last, _STATIONS[-1]), 9), _STATIONS[0], _STATIONS[-1])
-        half = np.interp(rows, _STATIONS, widths) * grow
+        half = np.interp(rows, _STATIONS, self._widths) * grow
         centre = neck + np.multiply.outer(rows, spine)
         return np.concatenate([centre + half[:, None] * across, (centre - half[:, None] * across)[::-1]])
 
@@ -211,7 +214,7 @@ class Puppet:
 
     def _pattern(self, canvas: Canvas, depth: int) -> None:
         look = self.look
-        neck, spine, across, turned = self._frame()
+        neck, spine, across, turned = self._frame
         accent = look.accent
         if look.pattern == "stripes":
             for row in (0.22, 0.46, 0.70):
@@ -247,8 +250,8 @@ class Puppet:
 
     def _hips(self, canvas: Canvas) -> None:
         look, xy, depth = self.look, self.xy, self.core_depth - 1
-        neck, spine, across, turned = self._frame()
-        half = self._widths(turned)[-1]
+        neck, spine, across, turned = self._frame
+        half = self._widths[-1]
         pelvis = xy[body.PELVIS]
         if look.bottom_kind not in ("skirt", "dress"):
             down = spine / max(np.hypot(*spine), 1e-6) * 0.05 * self.scale

@@ -37,8 +37,9 @@ def _check(seed: int, kind: str, width: int, height: int, frames: int) -> None:
 class SceneRenderer:
     """A puppet scene by seed with random access to its frames.
 
-    Character B stands on character A's joints: the pose conditions determine the pose, nothing is retargeted, so B's target
-    matches the driving pose exactly while thickness, clothes, hair and face are B's own.
+    Character B stands on character A's joints: the pose conditions determine the pose, nothing is retargeted, so B's
+    target matches the driving pose exactly while thickness, clothes, hair and face are B's own. Both faces follow the
+    same landmarks; head sizes differ by at most 10 %.
 
     Args:
         seed: any whole number from 0; from `HELD_OUT_SEED` on it is held out from training.
@@ -224,10 +225,10 @@ class SceneRenderer:
         return body.project(points, unit, (x, ground)), unit, ground
 
     def reference(self, identity: str = "B") -> np.ndarray:
-        """Picture (H, W, 3) uint8 of a character: standing, front view, centred, arms lowered slightly away from the body.
+        """Picture (H, W, 3) uint8 of a character: standing, front view, centred, arms slightly away from the body.
 
-        The whole body takes about 88 % of the picture's height (less in narrow pictures); angles vary by at most 8° and the place by
-        2 %. The backdrop is random (AA2, training: the reference's background is replaced by a random one).
+        The whole body takes about 88 % of the picture's height (less in narrow pictures); angles vary by at most 8°
+        and the place by 2 %. The backdrop is random (AA2, training: a random background behind the reference).
         """
         character = self._character(identity)
         points, unit, ground = self._reference_points(identity)
@@ -304,6 +305,13 @@ def render_scene(
         hands=layer["hands"],
         face=layer["face"],
         target_character=np.stack([f.character for f in target]),
-        meta={"seed": int(seed), "kind": kind, "frames": int(frames), "width": int(width), "height": int(height), "fps": FPS,
-              "held_out": bool(seed >= HELD_OUT_SEED)},
-    )  # fmt: skip
+        meta={
+            "seed": int(seed),
+            "kind": kind,
+            "frames": int(frames),
+            "width": int(width),
+            "height": int(height),
+            "fps": FPS,
+            "held_out": bool(seed >= HELD_OUT_SEED),
+        },
+    )

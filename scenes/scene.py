@@ -13,8 +13,8 @@ HELD_OUT_SEED = 900_000  # seeds from here on are never trained on
 class Frame:
     """One picture with its ground truth; all of the same height and width.
 
-    image (H, W, 3) uint8; depth (H, W) float32 0…1, 1 = near; character, object, hands, face (H, W) uint8 0…255, anti-aliased,
-    visible parts only.
+    image (H, W, 3) uint8; depth (H, W) float32 0…1, 1 = near; character, object, hands, face (H, W) uint8 0…255,
+    anti-aliased, visible parts only.
     """
 
     image: np.ndarray
