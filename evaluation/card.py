@@ -1,0 +1,263 @@
+"""The bundled model's numbers: 16 held-out scenes, another character in each, against the exact truth.
+
+    python -m inhabit.evaluation.card --out card
+
+For every scene: our result (as the model drew it, and with the driving video's own pixels put back), three baselines,
+and the model with one of its conditions removed. Writes card.json, card.md and a contact sheet per scene.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..media import atomic_file, parse_poses, to_float
+from ..models import BUNDLED, AnimationModel, LatentCodec, load, load_codec
+from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
+from ..sampling import DrivingConditions, animate
+from ..sampling.paste_back import paste_back
+from ..scenes import HELD_OUT_SEED, KINDS, Scene, render_scene
+from .baselines import baselines
+from .metrics import Scores, character_region, mean_scores, measure_regions
+from .report import write_json
+from .sheet import contact_sheet, difference
+
+# mechanism of `animate` that is switched off → the region whose PSNR that should lower
+SWITCHES = {
+    "reference": "character",
+    "motion": "character",
+    "depth": "character",
+    "objects": "object",
+    "environment": "outside",
+}
+OURS, RAW = "ours", "ours, as drawn"
+
+
+@dataclasses.dataclass(frozen=True)
+class CardSettings:
+    """Which scenes, and how they are sampled; every None is the model's own default."""
+
+    scenes: int = 16
+    frames: int = 24
+    size: int = 128
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int = 0
+    switches: bool = True
+
+
+def without(name: str) -> str:
+    """Name of the clip that a switch makes."""
+    return f"without {name}"
+
+
+def scene_conditions(scene: Scene) -> tuple[Tensor, DrivingConditions]:
+    """Return a scene's reference (1, H, W, 3) and its driving conditions, as `inhabit animate` makes them."""
+    frames, height, width = scene.driving.shape[:3]
+    skeleton = render_skeleton(parse_poses(scene.pose, width, height), width, height)
+    conditions = DrivingConditions(
+        driving=to_float(scene.driving),
+        mask=shape_agnostic_mask(to_float(scene.character)),
+        skeleton=skeleton,
+        depth=structured_depth(torch.from_numpy(scene.depth), skeleton),
+        object_mask=to_float(scene.object),
+    )
+    return to_float(scene.reference)[None], conditions
+
+
+def scene_clips(
+    model: AnimationModel, codec: LatentCodec, scene: Scene, settings: CardSettings, done: Callable[[], None]
+) -> dict[str, Tensor]:
+    """Return every clip of one scene by name, IMAGE (F, H, W, 3); `done` is called after each run of the model."""
+    reference, conditions = scene_conditions(scene)
+
+    options = {"steps": settings.steps, "guidance": settings.guidance, "seed": settings.seed, "progress": False}
+
+    def run(given: DrivingConditions, *without: str) -> Tensor:
+        frames = animate(model, codec, reference, given, without=without, **options)
+        done()
+        return frames
+
+    raw = run(conditions)
+    clips = {OURS: paste_back(raw, conditions.driving, conditions.mask), RAW: raw}
+    clips |= baselines(conditions.driving, conditions.mask, reference[0], to_float(scene.character))
+    if settings.switches:
+        clips |= {without(name): run(conditions, name) for name in ("reference", "motion", "environment")}
+        clips[without("depth")] = run(dataclasses.replace(conditions, depth=None))
+        if conditions.has_objects:
+            clips[without("objects")] = run(conditions, "objects")
+    return clips
+
+
+def scene_scores(scene: Scene, clips: dict[str, Tensor]) -> dict[str, dict[str, Scores]]:
+    """Return clip → region → {"psnr", "ssim"}.
+
+    Regions: the character (driving or target), outside it, outside the formulated mask, the whole frame, the object.
+    """
+    character = character_region(to_float(scene.character), to_float(scene.target_character))
+    regions = {
+        "character": character,
+        "outside": ~character,
+        "outside_mask": ~character_region(shape_agnostic_mask(to_float(scene.character))),
+        "frame": None,
+        "object": character_region(to_float(scene.object)),
+    }
+    target = to_float(scene.target)
+    return {name: measure_regions(clip, target, regions) for name, clip in clips.items()}
+
+
+def make_card(model_path: Path, out: Path, settings: CardSettings, device: str = "cpu") -> dict:
+    """Measure a model over held-out scenes, write card.json, card.md and scenes/*.png to `out`, return the numbers.
+
+    Raises InputError for a checkpoint that cannot be used or bundles no VAE, and for fewer than one scene.
+    """
+    if settings.scenes < 1:
+        raise InputError(f"--scenes is {settings.scenes}: give 1 or more")
+    model, codec = load(model_path, device), load_codec(model_path, device)
+    if codec is None:
+        raise InputError(f"{model_path} bundles no VAE: the card is made for models that do")
+    places = [(HELD_OUT_SEED + number, KINDS[number % len(KINDS)]) for number in range(settings.scenes)]
+    rows = []
+    runs = 1 + (len(SWITCHES) if settings.switches else 0)
+    with tqdm(total=runs * len(places), desc="card", unit="run") as bar:
+        for number, (seed, kind) in enumerate(places, start=1):
+            bar.set_postfix_str(f"{seed} {kind}")
+            scene = render_scene(seed, kind, settings.frames, settings.size, settings.size)
+            clips = scene_clips(model, codec, scene, settings, bar.update)
+            rows.append({"seed": seed, "kind": kind, "scores": scene_scores(scene, clips)})
+            _scene_sheet(scene, clips, out / "scenes" / f"{seed}-{kind}.png")
+            bar.update(number * runs - bar.n)  # scenes without an object make one run less
+    card = {"model": _description(model_path, model, settings), **summarise(rows), "scenes": rows}
+    write_json(out / "card.json", card)
+    with atomic_file(out / "card.md") as partial:
+        partial.write_text(markdown(card), encoding="utf-8")
+    return card
+
+
+def summarise(rows: list[dict]) -> dict:
+    """Return the means over scenes, the margin over the best baseline, and what each switch changed."""
+    names = dict.fromkeys(name for row in rows for name in row["scores"])
+    mean = {name: mean_scores([row["scores"][name] for row in rows if name in row["scores"]]) for name in names}
+    rivals = {
+        name: mean[name]["character"]["psnr"] for name in ("inpainted_environment", "pasted_reference", "driving")
+    }
+    best = max(rivals, key=rivals.get)
+    margin = {"best_baseline": best, "character_psnr": mean[OURS]["character"]["psnr"] - rivals[best]}
+    switches = {name: _switch(rows, name, region) for name, region in SWITCHES.items() if without(name) in mean}
+    return {"mean": mean, "margin": margin, "switches": switches}
+
+
+def markdown(card: dict) -> str:
+    """Return the card's numbers as Markdown tables."""
+    model, regions = card["model"], ("character", "outside", "outside_mask", "frame")
+    lines = [
+        f"{len(card['scenes'])} held-out scenes, cross-identity, {model['frames']} frames, {model['size']} px, "
+        f"{model['steps']} steps, guidance {model['guidance']:g}, seed {model['seed']}. "
+        "Means over the scenes, PSNR in dB / SSIM.",
+        "",
+        "| clip | character | outside it | outside the mask | whole frame |",
+        "|---|---|---|---|---|",
+    ]
+    for name, scores in card["mean"].items():
+        if not name.startswith(without("")):
+            lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(_cell(scores[r]) for r in regions) + " |")
+    margin = card["margin"]
+    best = margin["best_baseline"].replace("_", " ")
+    lines += ["", f"Character region: {margin['character_psnr']:+.2f} dB over the best baseline ({best})."]
+    if card["switches"]:
+        lines += [
+            "",
+            "| switched off | measured in | with | without | change | lower in |",
+            "|---|---|---|---|---|---|",
+        ]
+    for name, switch in card["switches"].items():
+        lines.append(
+            f"| {name} | {switch['region']} | {switch['with']:.2f} | {switch['without']:.2f} "
+            f"| {switch['without'] - switch['with']:+.2f} dB | {switch['lower_in']} of {switch['scenes']} scenes |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The card's command: 0, or 2 for input that cannot be used."""
+    parser = argparse.ArgumentParser(prog="card", description="Measure a model over held-out puppet scenes.")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="checkpoint (default: the bundled one)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, …")
+    parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out the removed conditions")
+    for name, kind in (
+        ("scenes", int),
+        ("frames", int),
+        ("size", int),
+        ("steps", int),
+        ("guidance", float),
+        ("seed", int),
+    ):
+        parser.add_argument(f"--{name}", type=kind, default=getattr(CardSettings, name))
+    options = parser.parse_args(arguments)
+    settings = CardSettings(**{f.name: getattr(options, f.name) for f in dataclasses.fields(CardSettings)})
+    try:
+        card = make_card(options.model, options.out, settings, options.device)
+    except InputError as error:
+        print(f"card: error: {error}", file=sys.stderr)
+        return 2
+    print(markdown(card))
+    return 0
+
+
+def _switch(rows: list[dict], name: str, region: str) -> dict:
+    """Compare a switched-off run with the full one, both as drawn, in the scenes where both have a number."""
+    pairs = [
+        (row["scores"][RAW][region]["psnr"], row["scores"][without(name)][region]["psnr"])
+        for row in rows
+        if without(name) in row["scores"]
+    ]
+    pairs = [(full, less) for full, less in pairs if full is not None and less is not None]
+    return {
+        "region": region,
+        "with": sum(full for full, _ in pairs) / len(pairs),
+        "without": sum(less for _, less in pairs) / len(pairs),
+        "lower_in": sum(less < full for full, less in pairs),
+        "scenes": len(pairs),
+    }
+
+
+def _cell(scores: Scores) -> str:
+    return "–" if scores["psnr"] is None else f"{scores['psnr']:.2f} / {scores['ssim']:.3f}"
+
+
+def _description(path: Path, model: AnimationModel, settings: CardSettings) -> dict:
+    defaults = model.config.sampling
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "file": path.name,
+        "sha256": digest,
+        "name": model.config.name,
+        "frames": settings.frames,
+        "size": settings.size,
+        "steps": defaults.steps if settings.steps is None else settings.steps,
+        "guidance": defaults.guidance if settings.guidance is None else settings.guidance,
+        "seed": settings.seed,
+    }
+
+
+def _scene_sheet(scene: Scene, clips: dict[str, Tensor], path: Path) -> None:
+    target, (_, conditions) = to_float(scene.target), scene_conditions(scene)
+    rows = {"driving": conditions.driving, "skeleton": conditions.skeleton, OURS: clips[OURS], "target": target}
+    rows["|ours − target|"] = difference(clips[OURS], target)
+    rows |= {name: clip for name, clip in clips.items() if name == RAW or name.startswith(without(""))}
+    contact_sheet(rows, path, reference=to_float(scene.reference))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
