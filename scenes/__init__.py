@@ -1,7 +1,18 @@
 """Rendered puppet scenes with exact ground truth."""
 
+from .files import read_scene, write_scene
 from .motion import FPS, KINDS
 from .renderer import SceneRenderer, render_scene
 from .scene import HELD_OUT_SEED, Frame, Scene
 
-__all__ = ["FPS", "HELD_OUT_SEED", "KINDS", "Frame", "Scene", "SceneRenderer", "render_scene"]
+__all__ = [
+    "FPS",
+    "HELD_OUT_SEED",
+    "KINDS",
+    "Frame",
+    "Scene",
+    "SceneRenderer",
+    "read_scene",
+    "render_scene",
+    "write_scene",
+]

@@ -86,7 +86,7 @@ def _rotate(matrix: np.ndarray, v: np.ndarray) -> np.ndarray:
 def two_bones(
     start: np.ndarray, target: np.ndarray, pole: np.ndarray, first: float, second: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and end joint (T, 3) of two bones of the given lengths from start towards target, bent towards the pole."""
+    """Middle and end joint (T, 3) of two bones of given lengths from start towards target, bent towards the pole."""
     reach = target - start
     distance = np.clip(
         np.linalg.norm(reach, axis=-1, keepdims=True), abs(first - second) + 1e-3, (first + second) * 0.999

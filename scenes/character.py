@@ -64,7 +64,6 @@ class Character:
     waist: float
     hips: float
     head: float
-    size: float
 
 
 def _jitter(rng: np.random.Generator, colour: Colour, amount: int = 7) -> Colour:
@@ -113,5 +112,4 @@ def make_character(rng: np.random.Generator, other: Character | None = None) -> 
         waist=float(rng.uniform(0.8, 1.12)),
         hips=float(rng.uniform(0.9, 1.12)),
         head=float(rng.uniform(0.95, 1.07)),
-        size=float(rng.uniform(0.94, 1.0)),
     )

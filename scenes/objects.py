@@ -57,11 +57,40 @@ def _bloom(canvas: Canvas, thing: Thing, grip: np.ndarray, side: np.ndarray, up:
     canvas.fill(ellipse(centre, side * 0.3, up * 0.3), thing.accent, depth, OBJECT)
 
 
+def _carton(
+    canvas: Canvas, thing: Thing, grip: np.ndarray, side: np.ndarray, up: np.ndarray, depth: int, edge: Colour
+) -> None:
+    wide = 0.95 if thing.shape == "box" else 0.75
+    rows = (-0.75, -0.75, 1.05, 1.05)
+    canvas.fill(_box_of(grip, side, up, (-wide, wide, wide, -wide), rows), thing.colour, depth, OBJECT, edge)
+    shaded = _box_of(grip, side, up, (0.4 * wide, wide, wide, 0.4 * wide), rows)
+    canvas.fill(shaded, shade(thing.colour, 0.85), depth)
+    half, rows = (0.18, rows) if thing.shape == "box" else (0.45, (0.3, 0.3, 0.75, 0.75))
+    canvas.fill(_box_of(grip, side, up, (-half, half, half, -half), rows), thing.accent, depth)
+
+
+def _vessel(
+    canvas: Canvas, thing: Thing, grip: np.ndarray, side: np.ndarray, up: np.ndarray, depth: int, edge: Colour
+) -> None:
+    colour = thing.colour
+    if thing.shape == "mug":
+        handle = ellipse(grip + 0.75 * side + 0.1 * up, side * 0.4, up * 0.42)
+        canvas.stroke(handle, shade(colour, 0.75), depth, np.hypot(*side) * 0.2, OBJECT, True)
+        cup = _box_of(grip, side, up, (-0.62, 0.62, 0.7, -0.7), (-0.75, -0.75, 0.9, 0.9))
+        canvas.fill(cup, colour, depth, OBJECT, edge)
+        canvas.fill(_box_of(grip, side, up, (-0.66, 0.66, 0.67, -0.67), (-0.1, -0.1, 0.3, 0.3)), thing.accent, depth)
+        canvas.fill(ellipse(grip + 0.9 * up, side * 0.7, up * 0.16), shade(colour, 0.5), depth, OBJECT)
+        return
+    x, y = (-0.45, 0.45, 0.48, 0.2, 0.2, -0.2, -0.2, -0.48), (-0.9, -0.9, 0.7, 1.15, 1.6, 1.6, 1.15, 0.7)
+    canvas.fill(smooth_closed(_box_of(grip, side, up, x, y), 1), colour, depth, OBJECT, edge)
+    canvas.fill(_box_of(grip, side, up, (-0.46, 0.46, 0.46, -0.46), (-0.3, -0.3, 0.4, 0.4)), thing.accent, depth)
+
+
 def draw_thing(canvas: Canvas, thing: Thing, grip: np.ndarray, up: np.ndarray, depth: int) -> None:
     """Paint the object at grip (2,) with its up direction (2,) in pixels for a tenth of a body height."""
     up = up * thing.size * 0.78
     side = np.array([-up[1], up[0]])
-    colour, edge = thing.colour, shade(thing.colour, 0.55)
+    edge = shade(thing.colour, 0.55)
     if thing.shape == "ball":
         _round(canvas, thing, grip + 0.25 * up, side * 0.95, up * 0.95, depth)
     elif thing.shape == "balloon":
@@ -70,38 +99,6 @@ def draw_thing(canvas: Canvas, thing: Thing, grip: np.ndarray, up: np.ndarray, d
     elif thing.shape in ("flower", "wand"):
         _bloom(canvas, thing, grip, side, up, depth)
     elif thing.shape in ("box", "book"):
-        wide = 0.95 if thing.shape == "box" else 0.75
-        corners = (-wide, wide, wide, -wide)
-        canvas.fill(_box_of(grip, side, up, corners, (-0.75, -0.75, 1.05, 1.05)), colour, depth, OBJECT, edge)
-        canvas.fill(
-            _box_of(grip, side, up, (0.4 * wide, wide, wide, 0.4 * wide), (-0.75, -0.75, 1.05, 1.05)),
-            shade(colour, 0.85),
-            depth,
-        )
-        bar = (-0.18, 0.18, 0.18, -0.18) if thing.shape == "box" else (-0.45, 0.45, 0.45, -0.45)
-        rows = (-0.75, -0.75, 1.05, 1.05) if thing.shape == "box" else (0.3, 0.3, 0.75, 0.75)
-        canvas.fill(_box_of(grip, side, up, bar, rows), thing.accent, depth)
-    elif thing.shape == "mug":
-        canvas.stroke(
-            ellipse(grip + 0.75 * side + 0.1 * up, side * 0.4, up * 0.42),
-            shade(colour, 0.75),
-            depth,
-            np.hypot(*side) * 0.2,
-            OBJECT,
-            True,
-        )
-        canvas.fill(
-            _box_of(grip, side, up, (-0.62, 0.62, 0.7, -0.7), (-0.75, -0.75, 0.9, 0.9)), colour, depth, OBJECT, edge
-        )
-        canvas.fill(_box_of(grip, side, up, (-0.66, 0.66, 0.67, -0.67), (-0.1, -0.1, 0.3, 0.3)), thing.accent, depth)
-        canvas.fill(ellipse(grip + 0.9 * up, side * 0.7, up * 0.16), shade(colour, 0.5), depth, OBJECT)
+        _carton(canvas, thing, grip, side, up, depth, edge)
     else:
-        body = _box_of(
-            grip,
-            side,
-            up,
-            (-0.45, 0.45, 0.48, 0.2, 0.2, -0.2, -0.2, -0.48),
-            (-0.9, -0.9, 0.7, 1.15, 1.6, 1.6, 1.15, 0.7),
-        )
-        canvas.fill(smooth_closed(body, 1), colour, depth, OBJECT, edge)
-        canvas.fill(_box_of(grip, side, up, (-0.46, 0.46, 0.46, -0.46), (-0.3, -0.3, 0.4, 0.4)), thing.accent, depth)
+        _vessel(canvas, thing, grip, side, up, depth, edge)
