@@ -25,7 +25,8 @@ def to_channels_last(module: nn.Module) -> nn.Module:
 def timestep_embedding(timesteps: Tensor, channels: int) -> Tensor:
     """Sinusoidal embedding (B,) → (B, channels): cosines first, then sines, frequencies 10000^(-i/half)."""
     half = channels // 2
-    frequencies = torch.exp(-math.log(10000.0) / half * torch.arange(half, device=timesteps.device, dtype=torch.float32))
+    steps = torch.arange(half, device=timesteps.device, dtype=torch.float32)
+    frequencies = torch.exp(-math.log(10000.0) / half * steps)
     angles = timesteps.float()[:, None] * frequencies[None]
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 

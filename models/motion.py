@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -18,7 +20,7 @@ class ConvEncoder(nn.Module):
         super().__init__()
         self.conv_in = operations.Conv2d(in_channels, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for width, following in zip(channels, channels[1:]):
+        for width, following in itertools.pairwise(channels):
             self.blocks.append(operations.Conv2d(width, width, 3, padding=1))
             self.blocks.append(operations.Conv2d(width, following, 3, padding=1, stride=2))
 

@@ -185,7 +185,9 @@ class UNet(nn.Module):
         batch, frames = latents_BFCHW.shape[:2]
         limit = self.config.motion_modules.max_frames
         if injections.temporal and frames > limit:
-            raise InputError(f"a window of {frames} frames is longer than the motion modules' {limit}: give --window {limit} or less")
+            raise InputError(
+                f"a window of {frames} frames is longer than the motion modules' {limit}: give --window {limit} or less"
+            )
         injections.frames = frames
         x = rearrange(latents_BFCHW, "b f c h w -> (b f) c h w").contiguous(memory_format=torch.channels_last)
         x = self.trunk(x, timesteps.repeat_interleave(frames), injections, added)

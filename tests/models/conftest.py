@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from inhabit.models.config import (
     LatentConfig,
     ModelConfig,

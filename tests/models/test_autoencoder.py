@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-
 from inhabit.models import LatentCodec, PatchAutoencoder
 from inhabit.models.config import AutoencoderConfig
 

@@ -4,12 +4,11 @@ import json
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel, PatchAutoencoder, load, load_codec, read_config, save
 from inhabit.models.config import AutoencoderConfig, LatentConfig, MotionGuiderConfig
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from .conftest import randomise, tiny_config
 
@@ -87,7 +86,8 @@ def _broken_file(kind: str, good, folder):
 
 @pytest.mark.parametrize("kind, message", [
     ("missing", "does not exist"), ("truncated", r"not a complete .safetensors file"), ("text", "not a complete"),
-    ("other", "not an Inhabit checkpoint.*lora_unet_x"), ("incomplete", "1 keys missing.*motion.skeleton.conv_in.weight"),
+    ("other", "not an Inhabit checkpoint.*lora_unet_x"),
+    ("incomplete", "1 keys missing.*motion.skeleton.conv_in.weight"),
     ("shape", r"denoiser.conv_in.bias has shape \(3,\), expected \(32,\)"), ("config", "colour"),
 ])
 def test_unusable_files_are_refused_in_one_line(kind, message, saved, tmp_path):

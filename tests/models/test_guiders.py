@@ -2,11 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
-
 from inhabit.models import AnimationModel
 from inhabit.models.motion import LimbAttention, MotionGuider
 from inhabit.models.objects import ObjectGuider, SpatialBlending
+from torch import nn
 
 from .conftest import randomise, tiny_config
 
@@ -52,7 +51,8 @@ def test_motion_guider_starts_at_zero_and_depth_and_time_then_matter():
 def test_spatial_blending_is_equation_3_and_4():
     layer = randomise(SpatialBlending(6, blend_bias=0.0, operations=nn))
     noise, objects = torch.randn(2, 6, 5, 5), torch.randn(2, 6, 5, 5)
-    alpha = 1 / (1 + torch.exp(-F.conv2d(torch.cat([noise, objects], 1), layer.conv.weight, layer.conv.bias, padding=1)))
+    logits = F.conv2d(torch.cat([noise, objects], 1), layer.conv.weight, layer.conv.bias, padding=1)
+    alpha = 1 / (1 + torch.exp(-logits))
     with torch.no_grad():
         torch.testing.assert_close(layer(noise, objects), alpha * objects + (1 - alpha) * noise)
         as_printed = SpatialBlending(6, blend_bias=0.0, operations=nn)
@@ -78,7 +78,8 @@ def test_object_features_fit_every_mid_and_up_layer_and_change_the_prediction():
         finally:
             ObjectGuider.blend = blend
     assert (blended - plain).abs().max() > 1e-3
-    assert {name for name, did in called if did} == {"mid_block.0"} | {f"up_blocks.{i}.{j}" for i in range(3) for j in range(3)}
+    up_layers = {f"up_blocks.{i}.{j}" for i in range(3) for j in range(3)}
+    assert {name for name, did in called if did} == {"mid_block.0"} | up_layers
     assert not any(did for name, did in called if name.startswith("down_blocks"))
 
 

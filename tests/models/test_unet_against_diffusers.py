@@ -4,7 +4,6 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
-
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel
 from inhabit.models.reference import ReferenceNet
