@@ -254,7 +254,7 @@ def _description(path: Path, model: AnimationModel, settings: CardSettings) -> d
 def _scene_sheet(scene: Scene, clips: dict[str, Tensor], path: Path) -> None:
     target, (_, conditions) = to_float(scene.target), scene_conditions(scene)
     rows = {"driving": conditions.driving, "skeleton": conditions.skeleton, OURS: clips[OURS], "target": target}
-    rows["|ours − target|"] = difference(clips[OURS], target)
+    rows["|ours - target|"] = difference(clips[OURS], target)
     rows |= {name: clip for name, clip in clips.items() if name == RAW or name.startswith(without(""))}
     contact_sheet(rows, path, reference=to_float(scene.reference))
 
