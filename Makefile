@@ -42,7 +42,7 @@ card: venv
 comfyui: venv
 	@if [ -f "$(COMFYUI_DIR)/requirements.txt" ]; then \
 		grep -v '^torchaudio' "$(COMFYUI_DIR)/requirements.txt" > .venv/comfyui-requirements.txt && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .venv/comfyui-requirements.txt && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .venv/comfyui-requirements.txt playwright && \
 		echo "ComfyUI at $(COMFYUI_DIR) is ready: make test also runs tests/comfyui now."; \
 	else \
 		echo "No ComfyUI at $(COMFYUI_DIR). Get one with"; \
