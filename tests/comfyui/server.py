@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 COMFYUI = Path(os.environ.get("COMFYUI_DIR") or Path.home() / "ComfyUI")
 PACK = "ComfyUI-Inhabit"  # a folder name that is no Python name, as people have it
-START_SECONDS, RUN_SECONDS = 180, 300
+START_SECONDS, RUN_SECONDS = 300, 900
 
 
 def missing() -> str | None:
