@@ -24,7 +24,7 @@ FACE_MIRROR = np.array(
 class Clip:
     """F frames of one scene and a reference, as uint8 arrays; masks 255 = inside.
 
-    `driving` is the environment's source; `target` what the model must answer (the same frames, or another character's).
+    `driving` is the environment's source; `target` the answer (the same frames, or another character's).
     `character`, `object` belong to `driving`; `target_character`, `hands`, `face` to `target`.
     """
 

@@ -95,17 +95,18 @@ class FolderScenes:
         self.recipe = recipe
         self.folders = sorted(path.parent for path in Path(recipe.folder or "").glob("**/meta.json"))
         if not self.folders:
-            raise InputError(f"data.folder {recipe.folder} holds no scene folder (with meta.json); write some with `inhabit scene`")
+            raise InputError(f"data.folder {recipe.folder} holds no scene; write some with `inhabit scene`")
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
-        """A clip of a random folder; the reference is cut from another frame unless the target is the other character."""
+        """A clip of a random folder; its reference is cut from another frame, or shows the other character."""
         from ..scenes.files import read_scene
 
         folder = self.folders[int(rng.integers(len(self.folders)))]
         scene = read_scene(folder)
         height, width = scene.driving.shape[1:3]
         if (width, height) != (self.recipe.width, self.recipe.height):
-            raise InputError(f"{folder} is {width}x{height}, the recipe's data is {self.recipe.width}x{self.recipe.height}")
+            wanted = f"{self.recipe.width}x{self.recipe.height}"
+            raise InputError(f"{folder} is {width}x{height}; set data.width and data.height to it, they are {wanted}")
         chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
         cross = rng.random() < self.recipe.cross_identity
         other = int(rng.integers(len(scene.driving)))
@@ -127,7 +128,7 @@ class FolderScenes:
 def choose_frames(rng: Generator, available: int, frames: int, consecutive: bool) -> list[int]:
     """`frames` indices below `available`: consecutive from a random start, or distinct and sorted."""
     if frames > available:
-        raise InputError(f"{frames} frames are asked of a scene with {available}; lower stages' frames or raise data.scene_frames")
+        raise InputError(f"a stage asks {frames} frames of a scene with {available}; lower the stage's frames")
     if consecutive:
         start = int(rng.integers(available - frames + 1))
         return list(range(start, start + frames))
@@ -172,8 +173,8 @@ class StepBatches(Dataset):
 
     def _crops(self, stage: StageRecipe, rng: Generator) -> np.ndarray:
         """Random crops (F, side, side, 3) of a clip's frames and its reference, half of them mirrored."""
-        clip = self.source.clip(rng, stage.frames, consecutive=False)
-        pictures = [*clip.target[1:], clip.reference]
+        clip = self.source.clip(rng, max(stage.frames - 1, 1), consecutive=False)
+        pictures = [*clip.target, clip.reference][-stage.frames :]
         side = min(stage.pictures.crop, *clip.reference.shape[:2])
         crops = []
         for picture in pictures:

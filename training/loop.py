@@ -18,6 +18,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..errors import InputError
 from ..models import save
 from . import start
 from .data import batches, to_device
@@ -49,19 +50,27 @@ class Trainer:
         self.step = 0
         self._begin(0)
 
-    def run(self, resume: bool = False, interrupt: Callable[[], bool] | None = None, progress: bool = True) -> Path | None:
+    def run(
+        self, resume: bool = False, interrupt: Callable[[], bool] | None = None, progress: bool = True
+    ) -> Path | None:
         """Train to the recipe's end → path of model.safetensors; None when interrupted (the state is saved).
 
         `interrupt` is asked after every step; Ctrl-C and SIGTERM count as an interruption too.
         """
         if resume:
             self._resume()
+        elif load_newest(self.out / "checkpoints"):
+            raise InputError(f"{self.out} already holds a training; go on with --resume, or give another --out")
         with _stop_signals() as stopped, self._progress(progress) as bar:
+            logged = self.step, time.perf_counter()
             for batch in batches(self.recipe, self.accelerator.process_index, self.step):
-                began = time.perf_counter()
                 values = self.train_step(batch)
-                self._record(values, time.perf_counter() - began, bar)
-                halt = stopped.is_set() or (interrupt is not None and interrupt())
+                bar.update()
+                if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:
+                    now = self.step, time.perf_counter()
+                    self._record(values, (now[1] - logged[1]) / (now[0] - logged[0]), bar)
+                    logged = now
+                halt = self._anywhere(stopped.is_set() or (interrupt is not None and interrupt()))
                 if halt or self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
                     self.save()
                 if halt and self.step < self.recipe.steps:
@@ -84,6 +93,12 @@ class Trainer:
         self.ema.step(self.parameters.values())
         self.step += 1
         return {name: value.detach() for name, value in values.items()}
+
+    def _anywhere(self, halt: bool) -> bool:
+        """Whether any process wants to stop, so that all stop after the same step."""
+        if self.accelerator.num_processes == 1:
+            return halt
+        return bool(self.accelerator.reduce(torch.tensor(float(halt), device=self.device)) > 0)
 
     def save(self) -> None:
         """Write a checkpoint and the current averaged model (main process only)."""
@@ -154,9 +169,7 @@ class Trainer:
         _keep_lines(self.out / "log.jsonl", saved.step)
 
     def _record(self, values: dict[str, Tensor], seconds: float, bar: tqdm) -> None:
-        bar.update()
-        if self.step % self.recipe.log_every and self.step != self.recipe.steps:
-            return
+        """Log losses of the last step and the mean seconds a step since the last line, waiting for data included."""
         numbers = {name: round(float(value), 6) for name, value in values.items()}
         bar.set_postfix(stage=self.recipe.stages[self.index].name, loss=numbers["loss"])
         if self.accelerator.is_main_process:
@@ -191,7 +204,7 @@ def _copy(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
 def _like(parameter: Tensor, saved: Tensor) -> Tensor:
     """A saved optimizer tensor on the parameter's device and in its memory layout."""
     if saved.shape != parameter.shape:
-        return saved.clone()
+        return saved.to(parameter.device)
     return torch.empty_like(parameter).copy_(saved)
 
 

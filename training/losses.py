@@ -22,7 +22,9 @@ def snr_weights(snr_B: Tensor, prediction: str, gamma: float) -> Tensor:
     return torch.where(snr_B > 0, snr_B.clamp(max=gamma) / snr_B.clamp(min=1e-8), torch.ones_like(snr_B))
 
 
-def diffusion_target(latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps_B: Tensor, prediction: str) -> Tensor:
+def diffusion_target(
+    latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps_B: Tensor, prediction: str
+) -> Tensor:
     """What the denoiser must answer: ε, or v = √ᾱ ε − √(1−ᾱ) x0."""
     if prediction == "epsilon":
         return noise
@@ -39,11 +41,11 @@ def add_noise(latents: Tensor, noise: Tensor, alphas_cumprod: Tensor, timesteps_
 def region_weights(regions: dict[str, Tensor], recipe: LossRecipe, size: tuple[int, int]) -> Tensor:
     """Weights (B, F, 1, h, w) with mean 1 from pixel masks (B, F, H, W) 0…1 named character, hands and face.
 
-    # Not in paper (AA2 weighs all latents alike): a clip is mostly background, which the environment input already gives.
+    # Not in paper (AA2 weighs all latents alike): a clip is mostly background, which the environment already gives.
     """
-    B, frames = next(iter(regions.values())).shape[:2]
-    weights = torch.ones(B * frames, 1, *size)
-    weights = weights.to(next(iter(regions.values())).device)
+    first = next(iter(regions.values()))
+    B, frames = first.shape[:2]
+    weights = torch.ones(B * frames, 1, *size, device=first.device)
     for name, mask_BFHW in regions.items():
         small = F.interpolate(mask_BFHW.flatten(0, 1).unsqueeze(1).float(), size, mode="area")
         weights = weights * (1 + (getattr(recipe, name) - 1) * small)

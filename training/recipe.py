@@ -115,7 +115,7 @@ class StageRecipe(_Frozen):
     @model_validator(mode="after")
     def _last_step_counts(self) -> StageRecipe:
         if self.loss.weighting == "min_snr" and self.timesteps.last > 0:
-            raise ValueError("timesteps.last must be 0 with loss.weighting min_snr, which gives the last timestep weight 0")
+            raise ValueError("timesteps.last must be 0 with loss.weighting min_snr, whose weight of the last one is 0")
         return self
 
 

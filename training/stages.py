@@ -47,7 +47,8 @@ def choose_parameters(named: Iterable[tuple[str, nn.Parameter]], stage: StageRec
         found = {name for name in named if (is_temporal(name) if part == "temporal" else name.startswith(part))}
         if not found:
             parts = sorted({name.split(".")[0] for name in named})
-            raise InputError(f"stage {stage.name!r} trains {part!r}, which names no parameter; there are temporal, {', '.join(parts)}")
+            there = ", ".join(["temporal", *parts])
+            raise InputError(f"stage {stage.name!r} trains {part!r}, which names no parameter; there are {there}")
         chosen |= found
     if stage.kind == "spatial":
         chosen = {name for name in chosen if not is_temporal(name)}
@@ -62,7 +63,7 @@ def generator(seed: int, rank: int, step: int, stream: int) -> torch.Generator:
 
 def draw_timesteps(count: int, train_steps: int, recipe: TimestepRecipe, rng: torch.Generator) -> Tensor:
     """Timesteps (count,): a share exactly at the last one, the others uniform over 0 … train_steps − 1."""
-    # Not in paper: stratified, one draw from each of `count` equal parts in random order; same distribution, less noise.
+    # Not in paper: stratified, one draw from each of `count` equal parts; the same distribution, less noise.
     uniform = (torch.randperm(count, generator=rng) + torch.rand(count, generator=rng)) / count
     timesteps = (uniform * train_steps).long().clamp(max=train_steps - 1)
     last = torch.rand(count, generator=rng) < recipe.last
@@ -158,9 +159,8 @@ def _each_frame(conditions: dict, frames: int) -> dict:
     for name in {"environment", "mask", "motion"} & conditions.keys():
         single[name] = conditions[name].flatten(0, 1).unsqueeze(1)
     if "reference" in conditions:
-        single["reference"] = {
-            name: tuple(x.repeat_interleave(frames, dim=0) for x in pair) for name, pair in conditions["reference"].items()
-        }
+        pairs = conditions["reference"].items()
+        single["reference"] = {name: tuple(x.repeat_interleave(frames, dim=0) for x in pair) for name, pair in pairs}
     return single
 
 

@@ -15,7 +15,7 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """A tiny model with its autoencoder; some zero-initialised weights are drawn so that every path carries gradients."""
+    """A tiny model with its autoencoder; zero-initialised weights are drawn, so that every path carries gradients."""
     torch.manual_seed(0)
     config = model_config(load_recipe("tiny"))
     model = AnimationModel(config)

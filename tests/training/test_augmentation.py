@@ -22,8 +22,9 @@ def _clip(frames=3):
     mask[:, 14:40, 18:30] = 255
     pose = Pose(_points(18, rng), _points(21, rng), _points(21, rng), _points(70, rng))
     return Clip(
-        driving=picture, target=picture, reference=picture[0], depth=mask.astype(np.float32) / 255 * 0.5, character=mask,
-        object=np.zeros_like(mask), target_character=mask, hands=mask // 5, face=mask // 3, poses=[[pose]] * frames,
+        driving=picture, target=picture, reference=picture[0], depth=mask.astype(np.float32) / 510,
+        character=mask, object=np.zeros_like(mask), target_character=mask, hands=mask // 5, face=mask // 3,
+        poses=[[pose]] * frames,
     )  # fmt: skip
 
 

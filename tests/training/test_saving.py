@@ -74,11 +74,15 @@ def test_pruning_counts_valid_checkpoints_only(tmp_path):
     assert _steps(tmp_path) == ["step-00000003", "step-00000004"]
 
 
-def test_saving_a_step_again_replaces_it(tmp_path):
+def test_saving_a_step_again_replaces_it_only_when_damaged(tmp_path):
+    first = save_state(tmp_path, _state(1), keep=2)
+    written = (first / "state.safetensors").stat().st_mtime_ns
+    assert save_state(tmp_path, _state(1), keep=2) == first
+    assert (first / "state.safetensors").stat().st_mtime_ns == written
+    (first / "state.safetensors").write_bytes(b"")
     save_state(tmp_path, _state(1), keep=2)
-    folder = save_state(tmp_path, Saved(1, {"a": torch.zeros(1)}, {"stage": 5}), keep=2)
-    assert load_newest(tmp_path).scalars == {"stage": 5} and _steps(tmp_path) == [folder.name]
-    assert json.loads((folder / "manifest.json").read_text())["step"] == 1
+    assert load_newest(tmp_path).step == 1 and _steps(tmp_path) == [first.name]
+    assert json.loads((first / "manifest.json").read_text())["step"] == 1
 
 
 def test_nothing_saved(tmp_path):

@@ -1,0 +1,121 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from inhabit.errors import InputError
+from inhabit.scenes import SceneRenderer
+from inhabit.training import data
+from inhabit.training.data import StepBatches, batches, choose_frames, to_device
+
+PLAIN = ["stages.0.augmentation={flip: 0, scale: 0, inference_blocks: 1}"]
+
+
+def _equal(first, second):
+    return all(torch.equal(a, b) for a, b in zip(vars(first).values(), vars(second).values(), strict=True))
+
+
+def test_a_batch_is_a_function_of_seed_rank_and_step(tiny):
+    recipe = tiny()
+    backwards = StepBatches(recipe)
+    later = [backwards[step] for step in (4, 1)]
+    forwards = StepBatches(recipe)
+    first, fourth = forwards[1], forwards[4]
+    assert _equal(later[1], first) and _equal(later[0], fourth)
+    assert not torch.equal(StepBatches(recipe, rank=1)[1].target_BFHWC, first.target_BFHWC)
+    assert not torch.equal(StepBatches(tiny("seed=1"))[1].target_BFHWC, first.target_BFHWC)
+    with pytest.raises(IndexError):
+        forwards[6]
+
+
+def test_worker_processes_change_nothing(tiny):
+    inside = list(batches(tiny("workers=0"), 0, start=3))
+    outside = list(batches(tiny("workers=2"), 0, start=3))
+    assert len(inside) == len(outside) == 3
+    assert all(_equal(a, b) for a, b in zip(inside, outside, strict=True))
+
+
+def test_layout_and_ranges(tiny):
+    tensors = to_device(StepBatches(tiny())[4], torch.device("cpu"))  # temporal: 1 clip of 4 frames
+    assert tensors["target_BFHWC"].shape == (1, 4, 96, 96, 3)
+    assert tensors["reference_BHWC"].shape == (1, 96, 96, 3)
+    for name, values in tensors.items():
+        assert values.dtype == torch.float32 and 0 <= values.min() and values.max() <= 1, name
+    assert tensors["target_BFHWC"].max() > 0.3
+    assert ((tensors["mask_BFHW"] == 0) | (tensors["mask_BFHW"] == 1)).all()
+
+
+def test_conditions_are_those_of_the_driving_character(tiny):
+    batch = to_device(StepBatches(tiny(*PLAIN, "data.cross_identity=0"))[0], torch.device("cpu"))
+    assert torch.equal(batch["target_BFHWC"], batch["driving_BFHWC"])
+    assert batch["character_BFHW"].amax(dim=(2, 3)).min() > 0.9
+    assert (batch["mask_BFHW"][batch["character_BFHW"] > 0.11] == 1).all()  # the blocks cover the character
+    off_skeleton = batch["skeleton_BFHWC"].amax(-1) == 0
+    assert (batch["depth_BFHW"][off_skeleton] == 0).all() and batch["depth_BFHW"].max() > 0.2
+    # the skeleton lies on the character
+    on = batch["skeleton_BFHWC"].amax(-1) > 0.5
+    assert batch["mask_BFHW"][on].mean() > 0.8
+
+
+def test_cross_identity_targets_are_the_exact_rendering_of_the_other_character(tiny, monkeypatch):
+    made = []
+
+    class Recorded(SceneRenderer):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append((self, []))
+
+        def frame(self, index, identity="A"):
+            made[-1][1].append((index, identity))
+            return super().frame(index, identity)
+
+    monkeypatch.setattr(data, "SceneRenderer", Recorded)
+    batch = StepBatches(tiny(*PLAIN, "data.cross_identity=1"))[0]
+    for clip, (scene, _) in enumerate(made):
+        indices = sorted({index for index, identity in made[clip][1] if identity == "B"})
+        assert len(indices) == 2
+        for place, index in enumerate(indices):
+            np.testing.assert_array_equal(batch.target_BFHWC[clip, place], scene.frame(index, "B").image)
+            np.testing.assert_array_equal(batch.driving_BFHWC[clip, place], scene.frame(index, "A").image)
+        np.testing.assert_array_equal(batch.reference_BHWC[clip], scene.reference("B"))
+
+
+def test_held_out_seeds_are_never_rendered(tiny, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(data, "SceneRenderer", lambda seed, *rest: seeds.append(seed) or SceneRenderer(seed, *rest))
+    batches_of_one = StepBatches(tiny("stages.0.clips=1", "stages.0.steps=12", "stages.0.frames=1"))
+    for step in range(12):
+        batches_of_one[step]
+    assert len(set(seeds)) == 12 and 0 <= min(seeds) and max(seeds) < 900_000
+    assert max(seeds) - min(seeds) > 300_000
+
+
+def test_choose_frames():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        loose, tight = choose_frames(rng, 9, 4, False), choose_frames(rng, 9, 4, True)
+        assert len(set(loose)) == 4 and loose == sorted(loose) and 0 <= loose[0] and loose[-1] < 9
+        assert tight == list(range(tight[0], tight[0] + 4)) and tight[-1] < 9
+    assert choose_frames(rng, 3, 3, True) == choose_frames(rng, 3, 3, False) == [0, 1, 2]
+    with pytest.raises(InputError, match="4 frames"):
+        choose_frames(rng, 3, 4, True)
+
+
+def test_pictures_for_the_autoencoder_are_crops_of_the_scene(tiny, monkeypatch):
+    whole = cv2.resize(np.arange(96, dtype=np.uint8)[:, None].repeat(3, 1).reshape(96, 1, 3).repeat(96, 1), (96, 96))
+    original = data.RenderedScenes.clip
+
+    def painted(self, rng, frames, consecutive):
+        clip = original(self, rng, frames, consecutive)
+        return clip.__class__(**{**vars(clip), "target": np.stack([whole] * frames), "reference": whole})
+
+    monkeypatch.setattr(data.RenderedScenes, "clip", painted)
+    stage = "stages=[{name: a, kind: autoencoder, steps: 2, clips: 2, frames: 3, pictures: {crop: 32}}]"
+    pictures = StepBatches(tiny(stage))[1].pictures_BHWC
+    assert pictures.shape == (6, 32, 32, 3)
+    rows = pictures[:, :, 0, 0].int()
+    assert (rows.diff(dim=1) == 1).all() and len(set(rows[:, 0].tolist())) > 1
+
+
+def test_missing_folder(tiny, tmp_path):
+    with pytest.raises(InputError, match="no scene"):
+        StepBatches(tiny(f"data.folder={tmp_path}"))
