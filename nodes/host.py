@@ -86,14 +86,14 @@ def model_config(patcher: comfy.model_patcher.ModelPatcher) -> ModelConfig:
 
 
 class HostLatents(comfy.latent_formats.LatentFormat):
-    """Latents of the checkpoint's VAE; channels 0…2 of the bundled one are roughly red, green and blue."""
-
-    latent_rgb_factors = [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]]
+    """Latents of the checkpoint's VAE; channels 0…2 of the bundled one are roughly red, green and blue, -1…1."""
 
     def __init__(self, config: ModelConfig) -> None:
         self.scale_factor = config.latent.scale
         self.latent_channels = config.latent.channels
-        if config.latent.scale != 1.0:  # Stable Diffusion's VAE
+        if config.autoencoder is not None:
+            self.latent_rgb_factors = (torch.eye(config.latent.channels, 3) / config.latent.scale).tolist()
+        else:
             self.latent_rgb_factors = comfy.latent_formats.SD15().latent_rgb_factors
             self.taesd_decoder_name = "taesd_decoder"
 

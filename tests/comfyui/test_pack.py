@@ -1,4 +1,4 @@
-"""The pack inside a real ComfyUI: it loads, its nodes are those of the contract, its workflows give what the CLI gives."""
+"""The pack inside a real ComfyUI: it loads, has the contract's nodes, and its workflows give what the CLI gives."""
 
 from __future__ import annotations
 
@@ -129,12 +129,12 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 @pytest.mark.parametrize(
     ("node", "name", "value", "message"),
     [
-        ("InhabitSkeletonRenderer", "width", 136, "the depth"),
+        ("InhabitSkeletonRenderer", "width", 136, "depth is (8, 128, 128)"),
         ("InhabitWindowedSampler", "length", 100, "a window of 100 frames"),
         ("InhabitWindowedSampler", "overlap", 6, "an overlap of 6 frames"),
         ("InhabitWindowedSampler", "scheduler", "nonsense", "scheduler is 'nonsense'"),
         ("InhabitSampleScene", "kind", "fly", "kind is 'fly'"),
-        ("InhabitSampleScene", "width", 104, "the skeleton"),
+        ("InhabitSampleScene", "width", 104, "depth is (8, 128, 104)"),
         ("InhabitModelLoader", "checkpoint", "gone.safetensors", "gone.safetensors"),
     ],
 )

@@ -1,0 +1,176 @@
+"""Runs in a process of its own, with ComfyUI on the path: one tiny model through ComfyUI's samplers and through
+`sampling.animate`. Prints what `test_latents.py` checks, as JSON.
+
+    PYTHONPATH=<ComfyUI> python tests/comfyui/latents.py FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from comfy.cli_args import args
+
+args.cpu = True  # before anything of ComfyUI asks for a device
+
+import comfy.context_windows  # noqa: E402
+import comfy.patcher_extension  # noqa: E402
+import comfy.sd  # noqa: E402
+from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced  # noqa: E402
+from inhabit.models import (  # noqa: E402
+    PRESETS,
+    AnimationModel,
+    ModelConfig,
+    PatchAutoencoder,
+    load,
+    load_codec,
+    save,
+)
+from inhabit.nodes import conditions, host  # noqa: E402
+from inhabit.nodes.folders import register_model_folder  # noqa: E402
+from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
+from inhabit.sampling import DrivingConditions, animate  # noqa: E402
+
+import nodes  # noqa: E402
+
+FRAMES, SIZE, LENGTH, OVERLAP, SEED, STEPS = 10, 64, 6, 2, 5, 5
+LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+
+
+def tiny_checkpoint(path: Path) -> None:
+    """Save a small model in which no branch is at its zero start."""
+    config = PRESETS["puppets"].model_dump()
+    config["unet"] |= {"block_out_channels": (32, 32, 48), "heads": 2}
+    config["autoencoder"] |= {"encoder_channels": 16, "decoder_channels": 16, "blocks": 1}
+    config = ModelConfig.model_validate(config)
+    generator = torch.manual_seed(0)
+    model, vae = AnimationModel(config), PatchAutoencoder(config.autoencoder)
+    for parameter in [*model.parameters(), *vae.parameters()]:
+        if not parameter.any():
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.05
+    save(path, model, vae)
+
+
+def scene() -> tuple[torch.Tensor, DrivingConditions]:
+    generator = torch.manual_seed(1)
+    driving = torch.rand(FRAMES, SIZE, SIZE, 3, generator=generator)
+    mask, objects = torch.zeros(2, FRAMES, SIZE, SIZE)
+    mask[:, 8:50, 10:40] = 1
+    objects[:, 30:44, 30:50] = 1
+    skeleton = (
+        torch.rand(driving.shape, generator=generator) * (torch.rand(mask.shape, generator=generator) > 0.7)[..., None]
+    )
+    depth = torch.rand(mask.shape, generator=generator) * (skeleton.amax(dim=-1) > 0.1)
+    reference = torch.rand(1, 48, 56, 3, generator=generator)
+    return reference, DrivingConditions(driving, mask, skeleton, depth, objects)
+
+
+def conditioning(vae, reference: torch.Tensor, given: DrivingConditions, skeleton: torch.Tensor):
+    positive, negative = conditions.InhabitReference.execute(vae, reference).args
+    depth = given.depth.unsqueeze(-1).expand(-1, -1, -1, 3)
+    positive, negative = conditions.InhabitMotion.execute(positive, negative, skeleton, depth).args
+    positive, negative, latent = conditions.InhabitEnvironment.execute(
+        positive, negative, vae, given.driving, given.mask
+    ).args
+    return *conditions.InhabitObjects.execute(positive, negative, vae, given.driving, given.object_mask).args, latent
+
+
+def command_line(model, codec, reference, given: DrivingConditions, guidance: float) -> torch.Tensor:
+    """Return the latents of the last step of `sampling.animate`."""
+    seen = []
+    settings = {"steps": STEPS, "guidance": guidance, "seed": SEED, "window": LENGTH, "overlap": OVERLAP}
+    animate(model, codec, reference, given, **settings, progress=False, callback=lambda *step: seen.append(step[2]))
+    return seen[-1] / model.config.latent.scale
+
+
+def windowed(model, positive, negative, latent, guidance: float, steps: int = STEPS) -> torch.Tensor:
+    result = InhabitWindowedSampler.execute(
+        model, positive, negative, latent, SEED, steps, guidance, "euler", "trailing", LENGTH, OVERLAP, "windows"
+    )
+    return result.args[0]["samples"]
+
+
+def custom(model, positive, negative, latent, guidance: float) -> torch.Tensor:
+    """The same through core's SamplerCustomAdvanced."""
+    model = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
+    guider = core(CFGGuider, model, positive, negative, guidance)
+    noise, sampler = core(RandomNoise, SEED), core(KSamplerSelect, "euler")
+    sigmas = host.sigmas_for(model, host.TRAILING, STEPS)
+    return core(SamplerCustomAdvanced, noise, guider, sampler, sigmas, latent)["samples"]
+
+
+def core(node: type, *inputs):
+    """Return the first output of one of core's nodes, of the old or the V3 API."""
+    return getattr(node(), node.FUNCTION)(*inputs)[0]
+
+
+def lora(down: torch.Tensor, up: torch.Tensor) -> dict[str, torch.Tensor]:
+    name = "lora_unet_" + LAYER.replace(".", "_")
+    return {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": torch.tensor(2.0)}
+
+
+def planned_frames(model, *inputs) -> int:
+    """Return the number of frames that core plans memory for."""
+    seen = []
+
+    def watch(executor, patcher, noise_shape, *rest, **named):
+        seen.append(noise_shape[0])
+        return executor(patcher, noise_shape, *rest, **named)
+
+    model = model.clone()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "watch", watch)
+    windowed(model, *inputs, 1.0, steps=1)
+    return seen[0]
+
+
+def gap(first: torch.Tensor, second: torch.Tensor) -> float:
+    return float((first - second).abs().max())
+
+
+@torch.inference_mode()
+def main(folder: Path) -> dict:
+    register_model_folder()
+    path = folder / "tiny.safetensors"
+    tiny_checkpoint(path)
+    model, vae, ours, codec = host.load_model(path), host.load_vae(path), load(path), load_codec(path)
+    reference, given = scene()
+    positive, negative, latent = inputs = conditioning(vae, reference, given, given.skeleton)
+    latents = codec.encode(given.driving)
+    report = {
+        "vae encode": gap(vae.encode(given.driving) * ours.config.latent.scale, latents),
+        "vae decode": gap(vae.decode(latents / ours.config.latent.scale), codec.decode(latents)),
+    }
+    for guidance in (1.0, 2.5):
+        expected = command_line(ours, codec, reference, given, guidance)
+        report[f"windowed sampler, cfg {guidance}"] = gap(windowed(model, *inputs, guidance), expected)
+    report["custom sampler"] = gap(custom(model, *inputs, 2.5), expected)
+    windows = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
+    [sampled] = nodes.common_ksampler(windows, SEED, STEPS, 2.5, "euler", "simple", *inputs)
+    report["ksampler"] = gap(sampled["samples"], expected)
+
+    calls = []
+    hook = model.model.diffusion_model.animation.reference.register_forward_pre_hook(lambda *_: calls.append(1))
+    report["planned frames"] = planned_frames(model, *inputs)
+    plain = windowed(model, *inputs, 1.0, steps=3)
+    report["reference passes in two runs"] = len(calls)
+    hook.remove()
+
+    other = conditioning(vae, reference, given, given.skeleton.flip(0))[0]
+    one, two, both = (windowed(model, side, negative, latent, 1.0, 1) for side in (positive, other, positive + other))
+    report["combined"] = gap(both, (one + two) / 2)
+    report["combined differ by"] = gap(one, two)
+
+    down, up = torch.randn(2, 32), torch.randn(32, 2)
+    patched, _ = comfy.sd.load_lora_for_models(model, None, lora(down, up), 0.5, 0)
+    ours.denoiser.get_submodule(LAYER).weight += 0.5 * up @ down
+    expected = command_line(ours, codec, reference, given, 1.0)
+    report["lora"] = gap(windowed(patched, *inputs, 1.0), expected)
+    report["lora differs by"] = gap(windowed(patched, *inputs, 1.0, 3), plain)
+    return report
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    json.dump(main(Path(sys.argv[1])), sys.stdout)

@@ -1,0 +1,56 @@
+"""ComfyUI's samplers and `sampling.animate` draw the same latents."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .server import COMFYUI
+
+SAME = [
+    "vae encode",
+    "vae decode",
+    "windowed sampler, cfg 1.0",
+    "windowed sampler, cfg 2.5",
+    "custom sampler",
+    "ksampler",
+    "lora",
+]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """In a process of its own, since ComfyUI's top-level modules are named `nodes`, `utils`, `app`."""
+    command = [sys.executable, str(Path(__file__).with_name("latents.py")), str(tmp_path_factory.mktemp("latents"))]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(COMFYUI)}, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_same_as_the_command_line(report: dict[str, float], name: str):
+    assert report[name] <= 1e-4
+
+
+def test_the_lora_changes_something(report: dict[str, float]):
+    assert report["lora differs by"] > 1e-2
+
+
+def test_two_conditionings_in_one_call_give_their_mean(report: dict[str, float]):
+    """One step from pure noise: a rounding error of float32 sigmas of 4518 stays."""
+    assert report["combined"] <= 2e-3 and report["combined differ by"] > 2e-2
+
+
+def test_reference_keys_and_values_are_computed_once_a_run(report: dict[str, float]):
+    assert report["reference passes in two runs"] == 2
+
+
+def test_memory_is_planned_for_one_window(report: dict[str, float]):
+    assert report["planned frames"] == 6
