@@ -7,6 +7,7 @@ inside them, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import sys
 import textwrap
@@ -63,11 +64,10 @@ def scene(options: argparse.Namespace) -> None:
 
 
 def animate(options: argparse.Namespace) -> None:
-    from .sampling.request import AnimateRequest, InputFiles, animate_files
+    from .sampling.request import InputFiles, RunSettings, animate_files
 
-    files = {name: getattr(options, name) for name in InputFiles.__dataclass_fields__}
-    others = {name: getattr(options, name) for name in AnimateRequest.__dataclass_fields__ if name != "files"}
-    frames = animate_files(AnimateRequest(files=InputFiles(**files), **others)).frames
+    files, settings = (kind(**_fields(options, kind)) for kind in (InputFiles, RunSettings))
+    frames = animate_files(files, options.out, settings).frames
     print(f"wrote {options.out}: {frames.shape[0]} frames of {frames.shape[2]}x{frames.shape[1]}")
 
 
@@ -264,6 +264,11 @@ def _add_scene_shape(parser: argparse.ArgumentParser, frames: int) -> None:
     parser.add_argument(
         "--size", type=_size, default=(128, 128), metavar="WxH", help="96 to 512 pixels a side (default 128x128)"
     )
+
+
+def _fields(options: argparse.Namespace, kind: type) -> dict:
+    """The options that a dataclass has fields for."""
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -167,6 +167,8 @@ def _decode(path: Path, of_video) -> tuple[list[np.ndarray], float]:
             stream.thread_type = "AUTO"
             rate = stream.average_rate or stream.guessed_rate or FOLDER_FPS
             pictures = list(_upright(container.decode(stream), of_video))
+    except av.EOFError:
+        pictures = []
     except av.FFmpegError as error:
         raise InputError(f"{path} is not a readable video ({error.strerror}): give an .mp4 or .mkv") from error
     if not pictures:

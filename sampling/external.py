@@ -57,9 +57,9 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
 
     Computes in float32, since this VAE overflows in float16. Raises InputError when the file is missing or no such VAE.
     """
-    from diffusers import AutoencoderKL
-
     path = _existing(path, "--vae")
+    from diffusers import AutoencoderKL  # slow to import
+
     if path.is_dir():
         try:
             vae = AutoencoderKL.from_pretrained(str(path), local_files_only=True, use_safetensors=True)

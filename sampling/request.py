@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +21,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 @dataclass(frozen=True)
-class AnimateRequest:
-    """What to animate, with which model, and how. Every None is the model's own default.
+class RunSettings:
+    """With which model to animate, and how. Every None is the model's own default.
 
-    out: .mp4 (H.264) or .mkv (lossless). model: a checkpoint, or "puppets" for the bundled one.
+    model: a checkpoint, or "puppets" for the bundled one.
     vae, clip_vision: for models that bundle no VAE or read an image embedding; see `external`.
     paste_back: put the driving video's own pixels back outside the generated region.
     device: "cpu" or "cuda"; None: cuda where there is one.
@@ -31,8 +32,6 @@ class AnimateRequest:
     The rest is described at `animate`.
     """
 
-    files: InputFiles
-    out: Path
     model: str = "puppets"
     vae: Path | None = None
     clip_vision: Path | None = None
@@ -46,48 +45,59 @@ class AnimateRequest:
     device: str | None = None
     dtype: str | None = None
 
+    @property
+    def checkpoint(self) -> Path:
+        return BUNDLED if self.model == "puppets" else Path(self.model)
+
 
 @dataclass(frozen=True)
 class Animation:
-    """frames: IMAGE as written; raw: IMAGE as the model drew it; inputs: what it was drawn from."""
+    """frames: IMAGE, the result; raw: IMAGE as the model drew it; inputs: what it was drawn from."""
 
     frames: Tensor
     raw: Tensor
     inputs: Inputs
 
 
-def animate_files(request: AnimateRequest, progress: bool = True) -> Animation:
-    """Animate the request's reference by its driving video and write `request.out`, whole or not at all.
+def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress: bool = True) -> Animation:
+    """Animate the reference file by the driving file and write `out`, whole or not at all.
 
-    Raises InputError for inputs, models or settings that cannot work, before anything is written.
+    out: .mp4 (H.264) or .mkv (lossless). Raises InputError for inputs, models or settings that cannot work, before
+    anything is written.
     """
-    if request.out.suffix.lower() not in (".mp4", ".mkv") or request.out.is_dir():
-        raise InputError(f"--out {request.out} names no video: give a name that ends in .mp4, or .mkv for lossless")
-    device = choose_device(request.device)
-    dtype = choose_dtype(request.dtype, device)
-    path = BUNDLED if request.model == "puppets" else Path(request.model)
-    config = read_config(path)
-    inputs = load_inputs(request.files, config)
-    context = _context(request, config, inputs.reference, device)
-    codec = _codec(request, config, path, device)
+    if out.suffix.lower() not in (".mp4", ".mkv") or out.is_dir():
+        raise InputError(f"--out {out} names no video: give a name that ends in .mp4, or .mkv for lossless")
+    choose_device(settings.device)
+    animation = animate_inputs(load_inputs(files, read_config(settings.checkpoint)), settings, progress)
+    write = write_lossless if out.suffix.lower() == ".mkv" else write_video
+    write(out, animation.frames, animation.inputs.fps)
+    return animation
+
+
+def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Animation:
+    """Load the model, animate, and put the driving video's own pixels back. Raises InputError as `animate_files`."""
+    if settings.guidance is not None and not math.isfinite(settings.guidance):
+        raise InputError(f"--guidance is {settings.guidance}: give a number, 1 is off")
+    device = choose_device(settings.device)
+    config = read_config(settings.checkpoint)
+    context = _context(settings, config, inputs.reference, device)
+    codec = _codec(settings, config, device)
+    conditions = inputs.conditions
     raw = animate(
-        load(path, device, dtype),
+        load(settings.checkpoint, device, choose_dtype(settings.dtype, device)),
         codec,
         inputs.reference,
-        inputs.conditions,
-        steps=request.steps,
-        guidance=request.guidance,
-        seed=request.seed,
-        window=request.window,
-        overlap=request.overlap,
-        long_video=request.long_video,
+        conditions,
+        steps=settings.steps,
+        guidance=settings.guidance,
+        seed=settings.seed,
+        window=settings.window,
+        overlap=settings.overlap,
+        long_video=settings.long_video,
         context=context,
         progress=progress,
     )
-    conditions = inputs.conditions
-    frames = paste_back(raw, conditions.driving, conditions.mask) if request.paste_back else raw
-    write = write_lossless if request.out.suffix.lower() == ".mkv" else write_video
-    write(request.out, frames, inputs.fps)
+    frames = paste_back(raw, conditions.driving, conditions.mask) if settings.paste_back else raw
     return Animation(frames, raw, inputs)
 
 
@@ -113,23 +123,25 @@ def choose_dtype(name: str | None, device: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def _codec(request: AnimateRequest, config: ModelConfig, path: Path, device: str) -> LatentCodec:
-    if request.vae is not None:
-        return load_vae(request.vae, config.latent, device)
-    codec = load_codec(path, device)
+def _codec(settings: RunSettings, config: ModelConfig, device: str) -> LatentCodec:
+    if settings.vae is not None:
+        return load_vae(settings.vae, config.latent, device)
+    codec = load_codec(settings.checkpoint, device)
     if codec is None:
-        raise InputError(f"{path} bundles no VAE: give --vae, e.g. the .safetensors file of sd-vae-ft-mse")
+        raise InputError(
+            f"{settings.checkpoint} bundles no VAE: give --vae, e.g. the .safetensors file of sd-vae-ft-mse"
+        )
     return codec
 
 
-def _context(request: AnimateRequest, config: ModelConfig, reference: Tensor, device: str) -> Tensor | None:
+def _context(settings: RunSettings, config: ModelConfig, reference: Tensor, device: str) -> Tensor | None:
     width = config.unet.cross_attention_dim
-    if width is None and request.clip_vision is not None:
+    if width is None and settings.clip_vision is not None:
         raise InputError(
-            f"--clip-vision {request.clip_vision} is given, but model {config.name} reads none: leave it out"
+            f"--clip-vision {settings.clip_vision} is given, but model {config.name} reads none: leave it out"
         )
-    if width is not None and request.clip_vision is None:
+    if width is not None and settings.clip_vision is None:
         raise InputError(
             f"model {config.name} reads a CLIP image embedding: give --clip-vision, the folder of a ViT-L/14"
         )
-    return None if width is None else image_context(request.clip_vision, reference, width, device)
+    return None if width is None else image_context(settings.clip_vision, reference, width, device)

@@ -1,0 +1,84 @@
+"""The demonstration: a held-out scene, another character animated into it, and the comparison with the truth."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from ..media import atomic_folder, to_float, write_video
+from ..sampling.inputs import Inputs
+from ..sampling.request import Animation, RunSettings, animate_inputs
+from ..scenes import FPS, Scene, render_scene, write_scene
+from .card import scene_conditions
+from .report import demo_report, write_json
+from .sheet import contact_sheet
+
+SCENE_FILES = ("reference.png", "driving.mp4", "target.mp4")
+
+
+def make_demo(
+    out: str | Path,
+    seed: int,
+    kind: str,
+    frames: int,
+    size: tuple[int, int],
+    model: str = "puppets",
+    progress: bool = True,
+) -> dict:
+    """Render a scene, animate its reference by its driving frames, and write the comparison to `out`.
+
+    Writes reference.png, driving.mp4, result.mp4, target.mp4, sheet.png and metrics.json, all or none, and returns the
+    metrics (see `demo_report`). The animation starts from the rendered frames themselves: small saturated pictures lose
+    much of their colour in H.264. Raises InputError.
+    """
+    with atomic_folder(out) as folder:
+        scene = render_scene(seed, kind, frames, *size)
+        animation = animate_inputs(Inputs(*scene_conditions(scene), FPS), RunSettings(model), progress)
+        write_video(folder / "result.mp4", animation.frames, FPS)
+        metrics = _metrics(scene, animation)
+        write_json(folder / "metrics.json", metrics)
+        _sheet(scene, animation, folder / "sheet.png")
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            files = write_scene(scene, Path(scratch) / "scene")
+            for name in SCENE_FILES:
+                os.replace(files / name, folder / name)
+    return metrics
+
+
+def summary(metrics: dict) -> str:
+    """The metrics as the lines that the command prints."""
+    clips = {"result": metrics["result"], **metrics["baselines"]}
+    lines = [f"{'PSNR (dB)':24}{'character':>12}{'outside':>12}{'frame':>12}"]
+    for name, scores in clips.items():
+        values = [scores[region]["psnr"] for region in ("character", "outside", "frame")]
+        lines.append(
+            f"{name.replace('_', ' '):24}" + "".join("           –" if v is None else f"{v:12.1f}" for v in values)
+        )
+    return "\n".join(lines)
+
+
+def _metrics(scene: Scene, animation: Animation) -> dict:
+    conditions = animation.inputs.conditions
+    return demo_report(
+        animation.frames,
+        to_float(scene.target),
+        driving_FHWC=conditions.driving,
+        mask_FHW=conditions.mask,
+        reference_HWC=animation.inputs.reference[0],
+        character_FHW=to_float(scene.character),
+        target_character_FHW=to_float(scene.target_character),
+    )
+
+
+def _sheet(scene: Scene, animation: Animation, path: Path) -> None:
+    conditions = animation.inputs.conditions
+    rows: dict[str, torch.Tensor] = {
+        "driving video: another character": conditions.driving,
+        "its motion": conditions.skeleton,
+        "result: the reference's character, in that place, with that motion": animation.frames,
+        "truth": to_float(scene.target),
+    }
+    contact_sheet(rows, path, reference=animation.inputs.reference)

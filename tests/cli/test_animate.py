@@ -1,0 +1,120 @@
+"""`inhabit animate` from files to a file, with a tiny model of random weights."""
+
+import cv2
+import numpy as np
+import pytest
+from inhabit.media import read_video, write_video
+from inhabit.perception import draw_skeleton
+from inhabit.sampling.inputs import InputFiles
+
+FRAMES, HEIGHT, WIDTH = 3, 64, 48
+
+
+def frames_of(path) -> np.ndarray:
+    return read_video(path).frames
+
+
+def skeleton_video(path, width=WIDTH, height=HEIGHT, frames=FRAMES) -> None:
+    from inhabit.media import read_pose
+
+    write_video(path, draw_skeleton(read_pose(path.parent / "pose.json")[:1] * frames, width, height), 30)
+
+
+def test_scene_folder_needs_no_further_options(animate, clip):
+    code, error = animate()
+    assert code == 0, error
+    assert [path.name for path in clip.out.iterdir()] == ["result.mkv"]
+    result, driving = frames_of(clip.out / "result.mkv"), frames_of(clip.folder / "driving.mp4")
+    assert result.shape == (FRAMES, HEIGHT, WIDTH, 3)
+    assert np.array_equal(result[:, :8], driving[:, :8])  # far from the mask: the driving video's own pixels
+    assert not np.array_equal(result[:, 28:40, 20:28], driving[:, 28:40, 20:28])
+
+
+def test_same_seed_same_video_other_seed_another(animate, clip):
+    videos = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert animate(out=clip.out / f"{name}.mkv", seed=seed)[0] == 0
+        videos.append(frames_of(clip.out / f"{name}.mkv"))
+    assert np.array_equal(videos[0], videos[1]) and not np.array_equal(videos[0], videos[2])
+
+
+def test_without_paste_back_everything_is_drawn(animate, clip):
+    assert animate(no_paste_back=True)[0] == 0
+    result, driving = frames_of(clip.out / "result.mkv"), frames_of(clip.folder / "driving.mp4")
+    assert not np.array_equal(result[:, :8], driving[:, :8])
+
+
+def test_size_brings_every_input_along(animate, clip):
+    assert animate(size="24x32")[0] == 0
+    assert frames_of(clip.out / "result.mkv").shape == (FRAMES, 32, 24, 3)
+
+
+def test_mp4_is_written_too(animate, clip):
+    assert animate(out=clip.out / "result.mp4")[0] == 0
+    assert frames_of(clip.out / "result.mp4").shape == (FRAMES, HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("way", ["windows", "clips"])
+def test_windows_and_clips_cover_all_frames(animate, clip, way):
+    assert animate(long_video=way, window=2, overlap=1)[0] == 0
+    assert len(frames_of(clip.out / "result.mkv")) == FRAMES
+
+
+def test_skeleton_video_replaces_the_pose_file(animate, clip):
+    """A larger skeleton video of the same shape drives as the JSON does; depth belongs to the JSON and stays out."""
+    skeleton_video(clip.folder / "skeleton.mp4", WIDTH * 4, HEIGHT * 4)
+    assert animate(pose=clip.folder / "skeleton.mp4")[0] == 0
+    assert len(frames_of(clip.out / "result.mkv")) == FRAMES
+
+
+def test_skeleton_alone_performs_in_an_empty_studio(animate, clip):
+    skeleton_video(clip.folder / "skeleton.mp4", 4 * WIDTH, 4 * HEIGHT, frames=5)
+    code, error = animate(driving=None, pose=clip.folder / "skeleton.mp4", size="48x64")
+    assert code == 0, error
+    video = read_video(clip.out / "result.mkv")
+    assert (video.frames.shape, video.fps) == ((5, HEIGHT, WIDTH, 3), 30.0)
+    assert np.array_equal(video.frames[0, :8], video.frames[4, :8])  # the studio's wall stands still
+
+
+def test_studio_takes_the_size_a_model_works_at(animate, clip):
+    """Portrait stays portrait, the short side becomes 512 unless the model is known to be smaller."""
+    skeleton_video(clip.folder / "skeleton.mp4", 96, 128, frames=1)
+    files = InputFiles(clip.folder / "reference.png", pose=clip.folder / "skeleton.mp4")
+    from inhabit.models import PRESETS
+    from inhabit.sampling.inputs import load_inputs
+
+    assert load_inputs(files, PRESETS["puppets"]).conditions.size == (168, 128)
+    assert load_inputs(files, PRESETS["sd15"]).conditions.size == (680, 512)
+
+
+def test_mask_given_is_covered_by_blocks(clip):
+    from inhabit.models import PRESETS
+    from inhabit.sampling.inputs import load_inputs
+
+    inside = np.zeros((FRAMES, HEIGHT, WIDTH), np.uint8)
+    inside[:, 24:44, 16:32] = cv2.circle(np.zeros((20, 16), np.uint8), (8, 10), 7, 255, -1)
+    from inhabit.media import write_lossless
+
+    write_lossless(clip.folder / "round.mkv", inside, 24)
+    files = InputFiles(clip.folder / "reference.png", clip.folder / "driving.mp4", mask=clip.folder / "round.mkv")
+    mask = load_inputs(files, PRESETS["puppets"]).conditions.mask.numpy()
+    assert (mask >= (inside > 127)).all() and mask.sum() > (inside > 127).sum()
+    assert np.isin(mask, (0, 1)).all()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_stops_half_way_leaves_nothing(animate, clip, monkeypatch, error):
+    written = []
+
+    def encode_some(path, *rest):
+        path.write_bytes(b"half")
+        written.append(path)
+        raise error
+
+    monkeypatch.setattr("inhabit.media.video._encode", encode_some)
+    if error is KeyboardInterrupt:
+        assert animate()[0] == 130
+    else:
+        with pytest.raises(error):
+            animate()
+    assert len(written) == 1 and list(clip.out.iterdir()) == []

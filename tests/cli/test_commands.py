@@ -1,0 +1,85 @@
+"""The other commands, end to end at the smallest size, and the help of all."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from inhabit.cli import main
+from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video
+
+COMMANDS = ("scene", "animate", "demo", "train", "bench")
+
+
+def test_scene_writes_what_the_contract_names(tmp_path, capsys):
+    arguments = "--seed 900001 --kind object --frames 2 --size 104x96".split()
+    assert main(["scene", "--out", str(tmp_path / "scene"), *arguments]) == 0
+    folder = tmp_path / "scene"
+    for name in ("driving.mp4", "target.mp4"):
+        assert read_video(folder / name).frames.shape == (2, 96, 104, 3)
+    for name in ("mask.mkv", "object.mkv", "hands.mkv", "face.mkv"):
+        assert read_mask(folder / name).shape == (2, 96, 104)
+    assert read_depth(folder / "depth.mkv").shape == (2, 96, 104)
+    assert len(read_pose(folder / "pose.json")) == 2 and read_image(folder / "reference.png").shape[0] == 1
+    assert json.loads((folder / "meta.json").read_text())["seed"] == 900001
+    assert "scene" in capsys.readouterr().out
+
+
+def test_demo_leaves_a_comparison_and_nothing_else(tmp_path, checkpoint, capsys):
+    arguments = ["--model", str(checkpoint), "--frames", "2", "--size", "96x96"]
+    assert main(["demo", "--out", str(tmp_path / "demo"), *arguments]) == 0
+    names = {"reference.png", "driving.mp4", "result.mp4", "target.mp4", "sheet.png", "metrics.json"}
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == names
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert set(metrics["result"]) >= {"character", "outside", "frame"}
+    assert set(metrics["result"]["character"]) == {"psnr", "ssim"} and len(metrics["baselines"]) == 3
+    assert all(
+        len(read_video(tmp_path / "demo" / f"{name}.mp4").frames) == 2 for name in ("driving", "result", "target")
+    )
+    assert "pasted reference" in capsys.readouterr().out
+
+
+def test_train_makes_a_model_that_animate_takes(tmp_path, animate, clip):
+    """Two steps of a stage, stopped at its end; then the file is used."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        """
+        model:
+          preset: puppets
+          overrides: {unet.block_out_channels: [16, 16, 32], unet.norm_groups: 8, unet.heads: 2,
+                      unet.motion_modules.norm_groups: 8, unet.motion_modules.heads: 2,
+                      autoencoder.encoder_channels: 16, autoencoder.decoder_channels: 16}
+        data: {width: 96, height: 96, scene_frames: 4}
+        workers: 0
+        stages: [{name: start, kind: autoencoder, steps: 9, clips: 1, frames: 2}]
+        """
+    )
+    arguments = [
+        "--recipe",
+        str(recipe),
+        "--out",
+        str(tmp_path / "run"),
+        "--set",
+        "stages.start.steps=2",
+        "--device",
+        "cpu",
+    ]
+    assert main(["train", *arguments]) == 0
+    code, error = animate(model=tmp_path / "run" / "model.safetensors", steps=1)
+    assert code == 0, error
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_explains_and_shows_an_example(capsys, command):
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        all(name in shown for name in COMMANDS)
+        if not command
+        else f"inhabit {command[0]} --" in shown.split("example:")[1]
+    )
+
+
+def test_help_loads_no_heavy_library():
+    code = "import sys; from inhabit.cli import main; main(['animate', '--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
