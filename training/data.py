@@ -17,7 +17,8 @@ from ..errors import InputError
 from ..media.pose import parse_poses
 from ..perception.masks import shape_agnostic_mask
 from ..perception.skeleton import render_skeleton, structured_depth
-from ..scenes import KINDS, SceneRenderer
+from ..scenes import HELD_OUT_SEED, KINDS, SceneRenderer
+from ..scenes.files import read_scene
 from . import augmentation
 from .augmentation import Clip
 from .recipe import DataRecipe, Recipe, StageRecipe
@@ -99,14 +100,15 @@ class FolderScenes:
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
         """A clip of a random folder; its reference is cut from another frame, or shows the other character."""
-        from ..scenes.files import read_scene
-
         folder = self.folders[int(rng.integers(len(self.folders)))]
         scene = read_scene(folder)
+        if scene.meta.get("held_out"):
+            seed = scene.meta["seed"]
+            raise InputError(f"{folder} has the held-out seed {seed}: train on seeds below {HELD_OUT_SEED}")
         height, width = scene.driving.shape[1:3]
         if (width, height) != (self.recipe.width, self.recipe.height):
             wanted = f"{self.recipe.width}x{self.recipe.height}"
-            raise InputError(f"{folder} is {width}x{height}; set data.width and data.height to it, they are {wanted}")
+            raise InputError(f"{folder} is {width}x{height}, the recipe says {wanted}: set data.width and data.height")
         chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
         cross = rng.random() < self.recipe.cross_identity
         other = int(rng.integers(len(scene.driving)))

@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import InputError
+from ..scenes import HELD_OUT_SEED
 
-HELD_OUT_FROM = 900_000  # scene seeds from here on belong to the benchmark
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -34,7 +34,7 @@ class DataRecipe(_Frozen):
     width: int = Field(128, ge=16, le=4096)
     height: int = Field(128, ge=16, le=4096)
     scene_frames: int = Field(48, ge=1)
-    seeds: tuple[int, int] = (0, HELD_OUT_FROM)  # first, one past the last
+    seeds: tuple[int, int] = (0, HELD_OUT_SEED)  # first, one past the last
     # Not in paper: share of clips whose target is another character's exact rendering in the same motion.
     cross_identity: float = Field(0.0, ge=0, le=1)
     # Share of clips whose reference is a frame of the video on a random background (AA2); else the scene's portrait.
@@ -43,8 +43,8 @@ class DataRecipe(_Frozen):
     @model_validator(mode="after")
     def _trainable_seeds(self) -> DataRecipe:
         first, end = self.seeds
-        if not 0 <= first < end <= HELD_OUT_FROM:
-            raise ValueError(f"seeds {self.seeds} must be [first, end) with 0 ≤ first < end ≤ {HELD_OUT_FROM}")
+        if not 0 <= first < end <= HELD_OUT_SEED:
+            raise ValueError(f"seeds {self.seeds} must be [first, end) with 0 ≤ first < end ≤ {HELD_OUT_SEED}")
         return self
 
 
