@@ -5,6 +5,7 @@ Nothing here reaches the network: a file that is incomplete raises InputError.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -68,8 +69,10 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
                 f"{path} is not a diffusers VAE folder ({_line(error)}): give a folder or .safetensors"
             ) from error
     else:
-        vae = AutoencoderKL(**SD15_VAE)
-        _load_exactly(vae, _vae_keys(_tensors(path), vae.config), path, "a Stable Diffusion 1.5 VAE")
+        with torch.device("meta"):
+            config = AutoencoderKL(**SD15_VAE).config
+        tensors = _vae_keys(_tensors(path), config)
+        vae = _build_exactly(lambda: AutoencoderKL(**SD15_VAE), tensors, path, "a Stable Diffusion 1.5 VAE")
     downscale = 2 ** (len(vae.config.block_out_channels) - 1)
     if (vae.config.latent_channels, downscale) != (latent.channels, latent.downscale):
         raise InputError(
@@ -110,10 +113,11 @@ def _load_clip(path: Path) -> nn.Module:
             raise InputError(
                 f"{path} is not a CLIP vision folder ({_line(error)}): give a folder or .safetensors"
             ) from error
-    model = CLIPVisionModelWithProjection(CLIPVisionConfig(**VIT_LARGE))
-    tensors = {name: tensor for name, tensor in _tensors(path).items() if not name.endswith("position_ids")}
-    _load_exactly(model, tensors, path, "a CLIP ViT-L/14 vision model")
-    return model.eval()
+    config = CLIPVisionConfig(**VIT_LARGE)
+    tensors = _tensors(path)
+    return _build_exactly(
+        lambda: CLIPVisionModelWithProjection(config), tensors, path, "a CLIP ViT-L/14 vision model"
+    ).eval()
 
 
 def _vae_keys(tensors: dict[str, Tensor], config) -> dict[str, Tensor]:
@@ -128,16 +132,18 @@ def _vae_keys(tensors: dict[str, Tensor], config) -> dict[str, Tensor]:
         return tensors  # of another kind: the names are compared next, and reported
 
 
-def _load_exactly(module: nn.Module, tensors: dict[str, Tensor], path: Path, kind: str) -> None:
-    """Load by name; every tensor of the module must be there. Raises InputError that names a missing one."""
-    expected = module.state_dict()
-    missing = [n for n, t in expected.items() if n not in tensors or tensors[n].shape != t.shape]
-    missing = [name for name in missing if not name.endswith("position_ids")]
+def _build_exactly(build: Callable[[], nn.Module], tensors: dict[str, Tensor], path: Path, kind: str) -> nn.Module:
+    """Build a module and load it by name. Raises InputError, naming one, unless every tensor of it is there."""
+    with torch.device("meta"):
+        expected = build().state_dict()  # first the names alone: building a large module takes seconds
+    missing = [name for name, t in expected.items() if name not in tensors or tensors[name].shape != t.shape]
     if missing:
         raise InputError(
             f"{path} is not {kind}: {len(missing)} tensors such as {missing[0]} are missing; give another file"
         )
-    module.load_state_dict({name: tensors[name].float() for name in expected if name in tensors}, strict=False)
+    module = build()
+    module.load_state_dict({name: tensors[name].float() for name in expected})
+    return module
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,78 @@
+"""Full-size companions, against the libraries they come from."""
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from inhabit.errors import InputError
+from inhabit.models.config import LatentConfig
+from inhabit.sampling.external import image_context, load_vae
+from safetensors.torch import save_file
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+LATENT = LatentConfig(channels=4, downscale=8, scale=0.18215)
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory):
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        latent_channels=4,
+    ).eval()
+    folder = tmp_path_factory.mktemp("vae")
+    vae.save_pretrained(folder)
+    return folder, vae
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    torch.manual_seed(0)
+    sizes = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, projection_dim=12)
+    model = CLIPVisionModelWithProjection(CLIPVisionConfig(**sizes, image_size=224, patch_size=56)).eval()
+    folder = tmp_path_factory.mktemp("clip")
+    model.save_pretrained(folder)
+    return folder, model
+
+
+def test_vae_encodes_and_decodes_as_diffusers_does(vae):
+    folder, expected = vae
+    codec = load_vae(folder, LATENT)
+    images = torch.rand(3, 16, 24, 3, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        latents = expected.encode(images.movedim(-1, 1) * 2 - 1).latent_dist.mean * 0.18215
+        pictures = (expected.decode(latents / 0.18215).sample / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+    torch.testing.assert_close(codec.encode(images), latents)
+    torch.testing.assert_close(codec.decode(latents), pictures)
+
+
+def test_vae_of_another_shape_is_refused(vae, tmp_path):
+    with pytest.raises(InputError, match="4 channels at 1/8, the model needs 4 at 1/4: give"):
+        load_vae(vae[0], LatentConfig(channels=4, downscale=4))
+    with pytest.raises(InputError, match="not a diffusers VAE folder"):
+        load_vae(tmp_path, LATENT)
+
+
+def test_image_context_is_clips_embedding_of_the_squashed_picture(clip):
+    folder, expected = clip
+    reference = torch.rand(1, 14, 20, 3, generator=torch.Generator().manual_seed(2))
+    context = image_context(folder, reference, width=12)
+    processor = CLIPImageProcessor(size={"height": 224, "width": 224}, do_center_crop=False)
+    pixels = processor((reference[0] * 255).byte().numpy(), return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        wanted = expected(pixels).image_embeds
+    assert context.shape == (1, 1, 12)
+    torch.testing.assert_close(context[0], wanted, atol=0.02, rtol=0.02)
+
+
+def test_clip_of_another_kind_is_refused(clip, tmp_path):
+    reference = torch.zeros(1, 8, 8, 3)
+    with pytest.raises(InputError, match="embeds in 12 numbers, the model reads 768: give"):
+        image_context(clip[0], reference, width=768)
+    with pytest.raises(InputError, match="not a CLIP vision folder"):
+        image_context(tmp_path, reference, width=12)
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="a.safetensors is not a CLIP ViT-L/14"):
+        image_context(tmp_path / "a.safetensors", reference, width=768)
