@@ -179,6 +179,7 @@ def make_step(name: str, model: AnimationModel, inputs: Inputs, shapes: Shapes) 
     if name == "diffusers":
         twin = diffusers_twin(model)
         context = torch.zeros(1, 1, 1).to(inputs.latents) if inputs.context is None else inputs.context
+        context = context.repeat_interleave(shapes.frames, dim=0)  # as diffusers' AnimateDiff pipeline does
         sample = inputs.latents.transpose(1, 2).contiguous()
         return lambda: twin(sample, inputs.timestep, context).sample.transpose(1, 2)
     if name == "plain":
