@@ -22,7 +22,8 @@ from .model import AnimationModel
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
 CONFIG_KEY = "inhabit.config"
-_COMFY_PREFIX = "model.diffusion_model."  # ComfyUI's ModelSave puts it before every key
+_COMFY_PREFIX = "model.diffusion_model."  # ComfyUI's ModelSave puts it before every key of ours,
+_COMFY_KEYS = {"v_pred", "ztsnr"}  # adds these, and keeps no header, so that the configuration travels as a tensor
 
 
 def save(path: str | Path, model: AnimationModel, vae: PatchAutoencoder | None = None, *,
@@ -66,13 +67,14 @@ def read_config(path: str | Path) -> ModelConfig:
     with _open(path) as file:
         header = file.metadata() or {}
         first = next(iter(file.keys()), "no keys at all")
-    if CONFIG_KEY not in header:
+        text = header.get(CONFIG_KEY) or _config_tensor_text(file)
+    if text is None:
         raise InputError(
             f"{path} is not an Inhabit checkpoint (no {CONFIG_KEY} in its header; first key {first}): "
             "give a file made by `inhabit train`, or `puppets` for the bundled model"
         )
     try:
-        return ModelConfig.model_validate_json(header[CONFIG_KEY])
+        return ModelConfig.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -93,7 +95,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     """
     with torch.device("meta"):
         model = AnimationModel(read_config(path), operations)
-    tensors = _read(path, device, dtype, keep=lambda name: not name.startswith("vae."))
+    tensors = _read(path, device, dtype, keep=lambda name: not name.startswith("vae.") and name != CONFIG_KEY)
     _assign(model, tensors, path)
     return to_channels_last(model).eval().requires_grad_(False)
 
@@ -114,6 +116,16 @@ def load_codec(path: str | Path, device: str | torch.device = "cpu",
     _assign(vae, {name.removeprefix("vae."): tensor for name, tensor in tensors.items()}, path)
     vae = to_channels_last(vae).eval().requires_grad_(False)
     return LatentCodec(vae, scale=config.latent.scale, downscale=config.latent.downscale)
+
+
+def config_tensor(config: ModelConfig) -> Tensor:
+    """The configuration as a tensor (bytes,) uint8, for files whose header somebody else writes."""
+    return torch.tensor(list(config.model_dump_json().encode()), dtype=torch.uint8)
+
+
+def _config_tensor_text(file) -> str | None:
+    keys = [key for key in file.keys() if key.removeprefix(_COMFY_PREFIX) == CONFIG_KEY]
+    return bytes(file.get_tensor(keys[0]).tolist()).decode(errors="replace") if keys else None
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -138,7 +150,7 @@ def _read(path: str | Path, device, dtype: torch.dtype, keep) -> dict[str, Tenso
     with _open(path) as file:
         for key in file.keys():
             name = key.removeprefix(_COMFY_PREFIX)
-            if keep(name):
+            if name not in _COMFY_KEYS and keep(name):
                 tensor = file.get_tensor(key)
                 tensors[name] = tensor.to(device, dtype if tensor.is_floating_point() else None)
     return tensors

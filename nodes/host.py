@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig, load, load_codec, read_config
+from ..models.checkpoint import CONFIG_KEY, config_tensor
 from ..models.config import ScheduleConfig
 from ..sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod, sigmas
 from ..sampling.windows import step_windows, window_weights, windows
@@ -133,6 +134,12 @@ class HostedModel(comfy.model_base.BaseModel):
             if kwargs.get(key) is not None:
                 out[key] = self._frame_cond(key, kwargs[key], kwargs["noise"])
         return out
+
+    def state_dict_for_saving(self, clip_state_dict=None, vae_state_dict=None, clip_vision_state_dict=None) -> dict:
+        """Return what core's ModelSave and Save Checkpoint write: all networks, so that our loader takes the file."""
+        tensors = {**self.diffusion_model.animation.state_dict(), CONFIG_KEY: config_tensor(self.settings.config)}
+        tensors |= {f"vae.{name}": tensor for name, tensor in (vae_state_dict or {}).items()}
+        return self.settings.process_unet_state_dict_for_saving(tensors)
 
     def _frame_cond(self, key: str, value: Tensor, noise: Tensor) -> FrameCond:
         scale = self.settings.config.latent.downscale if key in IN_PIXELS else 1

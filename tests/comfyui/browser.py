@@ -50,11 +50,10 @@ def missing() -> str | None:
 
 
 class Frontend:
-    """The open page. `errors` collects what the page's scripts threw."""
+    """The open page."""
 
     def __init__(self, page) -> None:
-        self.page, self.errors = page, []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page = page
 
     def load_api(self, prompt: dict, name: str) -> None:
         self.page.evaluate(LOAD_API, [prompt, name])

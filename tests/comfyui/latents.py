@@ -19,6 +19,7 @@ import comfy.context_windows  # noqa: E402
 import comfy.patcher_extension  # noqa: E402
 import comfy.sd  # noqa: E402
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced  # noqa: E402
+from comfy_extras.nodes_model_merging import save_checkpoint  # noqa: E402
 from inhabit.models import (  # noqa: E402
     PRESETS,
     AnimationModel,
@@ -161,6 +162,11 @@ def main(folder: Path) -> dict:
     one, two, both = (windowed(model, side, negative, latent, 1.0, 1) for side in (positive, other, positive + other))
     report["combined"] = gap(both, (one + two) / 2)
     report["combined differ by"] = gap(one, two)
+
+    save_checkpoint(model, vae=vae, filename_prefix="kept", output_dir=str(folder))
+    kept = next(folder.glob("kept*.safetensors"))
+    again, kept_codec = windowed(host.load_model(kept), *inputs, 1.0, 3), load_codec(kept)
+    report["saved by core"] = max(gap(again, plain), gap(kept_codec.encode(given.driving), latents))
 
     down, up = torch.randn(2, 32), torch.randn(32, 2)
     patched, _ = comfy.sd.load_lora_for_models(model, None, lora(down, up), 0.5, 0)

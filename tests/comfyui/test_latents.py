@@ -20,6 +20,7 @@ SAME = [
     "custom sampler",
     "ksampler",
     "lora",
+    "saved by core",
 ]
 
 
