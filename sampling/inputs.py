@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..media import parse_poses, read_depth, read_image, read_mask, read_pose, read_video, resize, to_float
 from ..media.video import FOLDER_FPS
 from ..models import ModelConfig
-from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
+from ..perception import dilate, render_skeleton, shape_agnostic_mask, structured_depth
 from .conditions import DrivingConditions
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ SHAPE_TOLERANCE = 0.05  # width / height may differ by this share between the in
 WORKING_SIDE = {"puppets": 128}  # pixels: the short side a model was trained at, by its config's name
 USUAL_WORKING_SIDE = 512
 SKELETON_ON = 0.1  # brightness, 0…1
-SKELETON_MARGIN = 0.12  # of the skeleton's height, on every side: hair, clothes and hands reach beyond the joints
+SKELETON_MARGIN = 0.10  # of the skeleton's height: how far head, hair and clothes reach beyond the drawn lines
 
 
 @dataclass(frozen=True)
@@ -156,20 +156,20 @@ def studio(width: int, height: int) -> Tensor:
     return (colour * light.unsqueeze(-1)).clamp(0, 1).unsqueeze(0)
 
 
-def skeleton_box_mask(skeleton_FHWC: Tensor) -> Tensor:
-    """Mask (F, H, W), 0 or 1: every frame's box around its skeleton with a margin of 12 % of the box's height.
+def skeleton_mask(skeleton_FHWC: Tensor) -> Tensor:
+    """Mask (F, H, W), 0 or 1: drawn skeletons grown by 10 % of the tallest one's height.
 
     # Not in paper: stands in for the character's mask where a skeleton is all there is.
     """
     on_FHW = skeleton_FHWC.amax(dim=-1) > SKELETON_ON
-    mask = torch.zeros(on_FHW.shape)
-    for frame, on in zip(mask, on_FHW, strict=True):
-        rows, columns = on.any(dim=1).nonzero(), on.any(dim=0).nonzero()
-        if len(rows):
-            top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-            margin = round(SKELETON_MARGIN * (bottom - top))
-            frame[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin] = 1
-    return mask
+    tallest = max(_extent(on.any(dim=1)) for on in on_FHW)
+    return dilate(on_FHW.float(), SKELETON_MARGIN * tallest)
+
+
+def _extent(occupied: Tensor) -> int:
+    """Length from the first to the last True of a bool vector; 0 without any."""
+    places = occupied.nonzero()
+    return int(places[-1] - places[0]) + 1 if len(places) else 0
 
 
 def _neighbour(path: Path) -> Path | None:
@@ -259,7 +259,7 @@ def _check_shape(path: Path, size: tuple[int, int] | None, driving: Path, own: t
 
 def _formulated_mask(character: Tensor | None, skeleton: Tensor, files: InputFiles) -> Tensor:
     if character is None:
-        character = skeleton_box_mask(skeleton)
+        character = skeleton_mask(skeleton)
     if not (character > 0.5).any():
         what = f"the mask {files.mask}" if files.mask else f"the pose {files.pose}"
         raise InputError(f"{what} is empty in every frame, so that there is nothing to generate: give another")

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-from inhabit.media import read_video, write_video
+from inhabit.media import read_pose, read_video, write_lossless, write_video
+from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
-from inhabit.sampling.inputs import InputFiles
+from inhabit.sampling.inputs import InputFiles, load_inputs
 
 FRAMES, HEIGHT, WIDTH = 3, 64, 48
 
@@ -15,8 +16,6 @@ def frames_of(path) -> np.ndarray:
 
 
 def skeleton_video(path, width=WIDTH, height=HEIGHT, frames=FRAMES) -> None:
-    from inhabit.media import read_pose
-
     write_video(path, draw_skeleton(read_pose(path.parent / "pose.json")[:1] * frames, width, height), 30)
 
 
@@ -80,21 +79,13 @@ def test_studio_takes_the_size_a_model_works_at(animate, clip):
     """Portrait stays portrait, the short side becomes 512 unless the model is known to be smaller."""
     skeleton_video(clip.folder / "skeleton.mp4", 96, 128, frames=1)
     files = InputFiles(clip.folder / "reference.png", pose=clip.folder / "skeleton.mp4")
-    from inhabit.models import PRESETS
-    from inhabit.sampling.inputs import load_inputs
-
     assert load_inputs(files, PRESETS["puppets"]).conditions.size == (168, 128)
     assert load_inputs(files, PRESETS["sd15"]).conditions.size == (680, 512)
 
 
 def test_mask_given_is_covered_by_blocks(clip):
-    from inhabit.models import PRESETS
-    from inhabit.sampling.inputs import load_inputs
-
     inside = np.zeros((FRAMES, HEIGHT, WIDTH), np.uint8)
     inside[:, 24:44, 16:32] = cv2.circle(np.zeros((20, 16), np.uint8), (8, 10), 7, 255, -1)
-    from inhabit.media import write_lossless
-
     write_lossless(clip.folder / "round.mkv", inside, 24)
     files = InputFiles(clip.folder / "reference.png", clip.folder / "driving.mp4", mask=clip.folder / "round.mkv")
     mask = load_inputs(files, PRESETS["puppets"]).conditions.mask.numpy()
@@ -118,3 +109,17 @@ def test_what_stops_half_way_leaves_nothing(animate, clip, monkeypatch, error):
         with pytest.raises(error):
             animate()
     assert len(written) == 1 and list(clip.out.iterdir()) == []
+
+
+def test_studio_mask_surrounds_the_skeleton(clip):
+    skeleton_video(clip.folder / "skeleton.mp4", 512, 768, frames=2)
+    files = InputFiles(clip.folder / "reference.png", pose=clip.folder / "skeleton.mp4", size=(128, 192))
+    conditions = load_inputs(files, PRESETS["puppets"]).conditions
+    skeleton = conditions.skeleton.amax(-1) > 0.1
+    assert conditions.driving.shape == (2, 192, 128, 3)
+    assert (conditions.mask[skeleton] == 1).all()
+    rows, columns = skeleton[0].any(1).nonzero(), skeleton[0].any(0).nonzero()
+    top, left, margin = int(rows[0]), int(columns[0]), 0.1 * (int(rows[-1] - rows[0]) + 1)
+    assert conditions.mask[0, top - int(margin) : top].any(1).all()  # as far up as the margin, and not much further
+    assert not conditions.mask[0, : top - int(margin) - 2].any()
+    assert not conditions.mask[0, :, : left - int(margin) - 2].any()
