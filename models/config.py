@@ -49,6 +49,8 @@ class ReferenceConfig(_Frozen):
 
     mode: Literal["midup", "full"] = "midup"  # Animate Anyone 2: mid and up blocks; v1 weights: all blocks
     coordinates: bool = False  # two extra input channels, x and y in -1…1
+    # (rows, columns) of the box-averaged latents that make one embedding of the whole picture; None: no such embedding
+    appearance_grid: tuple[int, int] | None = None
 
 
 class MotionGuiderConfig(_Frozen):
@@ -150,7 +152,7 @@ PRESETS: dict[str, ModelConfig] = {
             norm_groups=16,
             motion_modules=MotionModuleConfig(heads=4, max_frames=24, mid_block=False, norm_groups=16),
         ),
-        reference=ReferenceConfig(coordinates=True),
+        reference=ReferenceConfig(coordinates=True, appearance_grid=(16, 8)),
         motion=MotionGuiderConfig(channels=(16, 32, 64), heads=2),
         latent=LatentConfig(downscale=4, scale=2.0),
         sampling=SamplingConfig(steps=10, guidance=1.0, window=16, overlap=4),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .config import ModelConfig
 from .motion import MotionGuider
 from .objects import ObjectGuider
-from .reference import ReferenceNet
+from .reference import APPEARANCE, ReferenceNet
 from .unet import Injections, KeysValues, UNet
 
 
@@ -33,13 +33,27 @@ class AnimationModel(nn.Module):
         self.reference = ReferenceNet(config, operations)
         self.motion = MotionGuider(config, operations)
         self.objects = ObjectGuider(config, operations)
+        self._share_start()
         # Not in paper: environment and mask enter through further input channels whose weights start at zero
         self.denoiser.conv_in.weight.data[:, config.unet.in_channels :] = 0
 
+    def _share_start(self) -> None:
+        """Both UNets start from the same weights, as both start from Stable Diffusion in Animate Anyone (§4.1)."""
+        theirs = dict(self.denoiser.named_parameters())
+        for name, parameter in self.reference.named_parameters():
+            if name in theirs and theirs[name].shape == parameter.shape:
+                parameter.data.copy_(theirs[name].data)
+
     def project_reference(self, features: dict[str, Tensor]) -> KeysValues:
-        """ReferenceNet features → keys and values of the denoiser's self-attentions, (B, tokens, C) each."""
+        """ReferenceNet features → keys and values of the denoiser's self-attentions, (B, tokens, C) each.
+
+        The embedding of the whole picture, where there is one, is handed on as it is.
+        """
         projected = {}
         for name, feature in features.items():
+            if name == APPEARANCE:
+                projected[name] = (feature,)
+                continue
             attn = self.denoiser.get_submodule(name).transformer_blocks[0].attn1
             projected[name] = (attn.to_k(feature), attn.to_v(feature))
         return projected
@@ -78,7 +92,10 @@ class AnimationModel(nn.Module):
         if reference is not None:
             reference = {name: _over_frames(kv, batch, frames) for name, kv in reference.items()}
         blend = functools.partial(self.objects.blend, features=objects) if objects is not None else None
-        injections = Injections(context=context, reference=reference, blend=blend, temporal=temporal)
+        appearance = reference[APPEARANCE][0][:, 0] if reference is not None and APPEARANCE in reference else None
+        injections = Injections(
+            context=context, reference=reference, appearance=appearance, blend=blend, temporal=temporal
+        )
         added = rearrange(motion, "b f c h w -> (b f) c h w") if motion is not None else None
         x = self._with_environment(latents_BFCHW, environment, mask)
         return self.denoiser(x, timesteps_B.expand(batch), injections, added)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import ModelConfig
+from .layers import TimestepEmbedding
 from .unet import Injections, UNet
+
+
+APPEARANCE = "appearance"  # beside the attentions' names: the embedding of the whole picture
 
 
 class ReferenceNet(UNet):
@@ -20,6 +25,14 @@ class ReferenceNet(UNet):
         in_channels = config.unet.in_channels + 2 * self.coordinates
         super().__init__(config.unet, in_channels=in_channels, temporal=False, head=False, operations=operations)
         self.mode = config.reference.mode
+        self.grid = config.reference.appearance_grid
+        if self.grid is not None:
+            # Not in paper: stands in for the CLIP embedding, for models that have no CLIP; starts at zero. It carries
+            # colours from the first steps on, long before attention has learned where to look.
+            values = self.grid[0] * self.grid[1] * config.latent.channels
+            self.appearance = TimestepEmbedding(values, 4 * config.unet.block_out_channels[0], operations)
+            nn.init.zeros_(self.appearance.linear_2.weight)
+            nn.init.zeros_(self.appearance.linear_2.bias)
 
     def forward(self, latents_BCHW: Tensor, context: Tensor | None = None) -> dict[str, Tensor]:
         """Read the character image once, at timestep 0.
@@ -28,7 +41,8 @@ class ReferenceNet(UNet):
             latents_BCHW: (B, 4, h, w) clean latents of the character image.
             context: (B, L, D) image embedding for cross-attention, when the model has it.
         Returns:
-            attention name → (B, tokens, C), the `norm1` outputs of the spatial self-attentions.
+            attention name → (B, tokens, C), the `norm1` outputs of the spatial self-attentions; and, where the model
+            has one, "appearance" → (B, 1, 4·C0), the embedding of the whole picture.
         """
         x = latents_BCHW
         if self.coordinates:
@@ -36,9 +50,13 @@ class ReferenceNet(UNet):
         injections = Injections(context=context, temporal=False, features={})
         timesteps = torch.zeros(x.shape[0], device=x.device)
         self.trunk(x.contiguous(memory_format=torch.channels_last), timesteps, injections)
-        if self.mode == "full":
-            return injections.features
-        return {name: f for name, f in injections.features.items() if not name.startswith("down_blocks")}
+        features = injections.features
+        if self.mode == "midup":
+            features = {name: f for name, f in features.items() if not name.startswith("down_blocks")}
+        if self.grid is not None:
+            boxes = F.adaptive_avg_pool2d(latents_BCHW, self.grid).flatten(1)
+            features[APPEARANCE] = self.appearance(boxes).unsqueeze(1)
+        return features
 
 
 def _coordinates(x: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class Injections:
     frames: int = 1
     context: Tensor | None = None  # (B·F, L, D) for cross-attention
     reference: KeysValues | None = None  # spatial attention name → keys, values (B·F, r, C)
+    appearance: Tensor | None = None  # (B·F, 4·C0) joins the time embedding
     blend: Blend | None = None  # (layer name, features) → blended features
     temporal: bool = True
     features: dict[str, Tensor] | None = None  # a dictionary here is filled: attention name → norm1 output (B·F, n, C)
@@ -93,7 +94,7 @@ class UNet(nn.Module):
         config: widths, levels and heads.
         in_channels: channels of the input convolution (noise, and environment and mask or coordinates after it).
         temporal: build motion modules.
-        head: build the output norm and convolution.
+        head: build the output norm and convolution (and the levels after the last spatial attention).
         operations: namespace of the layers (`torch.nn` or `comfy.ops…`).
     """
 
@@ -109,7 +110,7 @@ class UNet(nn.Module):
             "mid_block", [widths[-1]] * 2, widths[-1], config, attention=True,
             motion=temporal and config.motion_modules.mid_block, resampler=None, operations=operations,
         )
-        self.up_blocks = self._up_levels(temporal, operations)
+        self.up_blocks = self._up_levels(temporal, head, operations)
         if head:
             self.conv_norm_out = operations.GroupNorm(config.norm_groups, widths[0], eps=1e-5)
             self.conv_out = operations.Conv2d(widths[0], config.out_channels, 3, padding=1)
@@ -124,29 +125,32 @@ class UNet(nn.Module):
             )
         return levels
 
-    def _up_levels(self, temporal: bool, operations) -> nn.ModuleList:
+    def _up_levels(self, temporal: bool, head: bool, operations) -> nn.ModuleList:
+        """Without a head nothing reads what follows the last spatial attention: levels after it are not built."""
         widths, levels = self.config.block_out_channels, nn.ModuleList()
+        last = len(widths) - 1 if head else len(widths) - 1 - self.config.attention.index(True)
         skips = [widths[0]]
         for i, width in enumerate(widths):
             skips += [width] * self.config.layers_per_block + ([width] if i < len(widths) - 1 else [])
         x_width = widths[-1]
-        for i, width in enumerate(reversed(widths)):
+        for i, width in enumerate(reversed(widths[-last - 1 :])):
             channels_in = []
             for _ in range(self.config.layers_per_block + 1):
                 channels_in.append(x_width + skips.pop())
                 x_width = width
-            last = i == len(widths) - 1
             levels.append(
                 Level(f"up_blocks.{i}", channels_in, width, self.config,
                       attention=self.config.attention[len(widths) - 1 - i], motion=temporal,
-                      resampler=None if last else "up", operations=operations)
+                      resampler=None if i == last else "up", operations=operations)
             )
         return levels
 
     def trunk(self, x: Tensor, timesteps: Tensor, injections: Injections, added: Tensor | None = None) -> Tensor:
         """Input (B·F, C_in, h, w), timesteps (B·F,), `added` (B·F, C0, h, w) joins the first feature map → features."""
-        embedding = timestep_embedding(timesteps, self.config.block_out_channels[0]).to(x.dtype)
-        embedding = F.silu(self.time_embedding(embedding))
+        embedding = self.time_embedding(timestep_embedding(timesteps, self.config.block_out_channels[0]).to(x.dtype))
+        if injections.appearance is not None:
+            embedding = embedding + injections.appearance
+        embedding = F.silu(embedding)
         x = self.conv_in(x)
         if added is not None:
             x = x + added

@@ -1,0 +1,59 @@
+"""What the ReferenceNet of a small model has beyond the published one."""
+
+import torch
+import torch.nn.functional as F
+
+from inhabit.models import AnimationModel
+from inhabit.models.config import ReferenceConfig, UNetConfig
+from inhabit.models.reference import APPEARANCE, ReferenceNet
+
+from .conftest import TINY_UNET, randomise, tiny_config
+
+SMALL = tiny_config(reference=ReferenceConfig(coordinates=True, appearance_grid=(4, 2)))
+
+
+def test_both_unets_start_from_the_same_weights():
+    model = AnimationModel(tiny_config())
+    theirs = dict(model.denoiser.named_parameters())
+    shared = {name: p for name, p in model.reference.named_parameters() if not name.startswith("conv_in")}
+    assert all(torch.equal(p, theirs[name]) for name, p in shared.items())
+    assert len(shared) > 100
+
+
+def test_appearance_is_an_mlp_of_box_means_and_joins_the_time_embedding():
+    model = randomise(AnimationModel(SMALL))
+    picture, latents, t = torch.randn(2, 4, 8, 8), torch.randn(2, 3, 4, 8, 8), torch.tensor([10, 700])
+    context = torch.randn(2, 1, 24)
+    boxes = picture.reshape(2, 4, 4, 2, 2, 4).mean(dim=(3, 5)).flatten(1)
+    layers = model.reference.appearance
+    with torch.no_grad():
+        features = model.reference(picture, context)
+        expected = layers.linear_2(F.silu(layers.linear_1(boxes)))
+        torch.testing.assert_close(features[APPEARANCE][:, 0], expected)
+        with_it = model.denoise(latents, t, context, reference={APPEARANCE: (features[APPEARANCE],)})
+        model.denoiser.time_embedding.register_forward_hook(lambda *call: call[2] + expected.repeat_interleave(3, 0))
+        torch.testing.assert_close(model.denoise(latents, t, context), with_it)
+
+
+def test_coordinates_tell_places_apart():
+    """The same colour everywhere: with coordinates the features of two places differ far from any border."""
+    for config, differ in ((SMALL, True), (tiny_config(), False)):
+        net = randomise(ReferenceNet(config))
+        flat = torch.full((1, 4, 64, 64), 0.5)
+        with torch.no_grad():
+            first = {}
+            net.conv_in.register_forward_hook(lambda module, inputs, output: first.update(map=output))
+            net(flat, torch.zeros(1, 1, 24))
+        inner = first["map"][0, :, 8:-8, 8:-8]
+        assert (inner.std(dim=(1, 2)).max() > 1e-3) == differ
+
+
+def test_levels_after_the_last_attention_are_not_built():
+    unet = UNetConfig(**TINY_UNET.model_dump() | {"attention": (False, True, True)})
+    config = tiny_config().model_copy(update={"unet": unet})
+    net, model = ReferenceNet(config), AnimationModel(config)
+    assert len(net.up_blocks) == 2 and not hasattr(net.up_blocks[1], "upsamplers")
+    with torch.no_grad():
+        features = net(torch.randn(1, 4, 8, 8), torch.randn(1, 1, 24))
+    attentions = {n for n, m in model.denoiser.named_modules() if n.rsplit(".", 1)[0].endswith("attentions")}
+    assert set(features) == {n for n in attentions if not n.startswith("down")}
