@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -55,16 +56,21 @@ class ClipSource(Protocol):
 
 
 class RenderedScenes:
-    """Clips rendered on demand: only the frames used are drawn."""
+    """Clips rendered on demand: only the frames used are drawn.
+
+    Raises InputError for kinds or sizes that cannot be rendered.
+    """
 
     def __init__(self, recipe: DataRecipe) -> None:
         self.recipe = recipe
+        self.kinds = recipe.kinds or KINDS
+        for kind in self.kinds:  # a wrong value is told here, not out of a worker process
+            SceneRenderer(recipe.seeds[0], kind, recipe.width, recipe.height, 1)
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
         """A clip of a random training scene; see `DataRecipe.cross_identity` and `.reference_from_video`."""
         recipe = self.recipe
-        kinds = recipe.kinds or KINDS
-        seed, kind = int(rng.integers(*recipe.seeds)), kinds[int(rng.integers(len(kinds)))]
+        seed, kind = int(rng.integers(*recipe.seeds)), self.kinds[int(rng.integers(len(self.kinds)))]
         scene = SceneRenderer(seed, kind, recipe.width, recipe.height, recipe.scene_frames)
         indices = choose_frames(rng, recipe.scene_frames, frames, consecutive)
         driving = [scene.frame(index, "A") for index in indices]
@@ -90,25 +96,35 @@ class RenderedScenes:
 
 
 class FolderScenes:
-    """Clips of scene folders written by `inhabit scene` (or of the same layout); all must have the recipe's size."""
+    """Clips of scene folders written by `inhabit scene` (or of the same layout).
 
-    def __init__(self, recipe: DataRecipe) -> None:
+    Raises InputError when there is none, or for one of another size than the recipe's, with a held-out seed, or with
+    fewer frames than a stage needs.
+    """
+
+    def __init__(self, recipe: DataRecipe, frames: int) -> None:
         self.recipe = recipe
         self.folders = sorted(path.parent for path in Path(recipe.folder or "").glob("**/meta.json"))
         if not self.folders:
             raise InputError(f"data.folder {recipe.folder} holds no scene; write some with `inhabit scene`")
+        for folder in self.folders:
+            self._check(folder, frames)
+
+    def _check(self, folder: Path, frames: int) -> None:
+        meta = json.loads((folder / "meta.json").read_text())
+        if meta.get("held_out"):
+            raise InputError(f"{folder} has the held-out seed {meta['seed']}: train on seeds below {HELD_OUT_SEED}")
+        size, wanted = f"{meta['width']}x{meta['height']}", f"{self.recipe.width}x{self.recipe.height}"
+        if size != wanted:
+            raise InputError(f"{folder} is {size}, the recipe says {wanted}: set data.width and data.height")
+        if meta["frames"] < frames:
+            raise InputError(f"{folder} has {meta['frames']} frames, a stage needs {frames}: lower the stage's frames")
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
         """A clip of a random folder; its reference is cut from another frame, or shows the other character."""
         folder = self.folders[int(rng.integers(len(self.folders)))]
         scene = read_scene(folder)
-        if scene.meta.get("held_out"):
-            seed = scene.meta["seed"]
-            raise InputError(f"{folder} has the held-out seed {seed}: train on seeds below {HELD_OUT_SEED}")
         height, width = scene.driving.shape[1:3]
-        if (width, height) != (self.recipe.width, self.recipe.height):
-            wanted = f"{self.recipe.width}x{self.recipe.height}"
-            raise InputError(f"{folder} is {width}x{height}, the recipe says {wanted}: set data.width and data.height")
         chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
         cross = rng.random() < self.recipe.cross_identity
         other = int(rng.integers(len(scene.driving)))
@@ -129,8 +145,6 @@ class FolderScenes:
 
 def choose_frames(rng: Generator, available: int, frames: int, consecutive: bool) -> list[int]:
     """`frames` indices below `available`: consecutive from a random start, or distinct and sorted."""
-    if frames > available:
-        raise InputError(f"a stage asks {frames} frames of a scene with {available}; lower the stage's frames")
     if consecutive:
         start = int(rng.integers(available - frames + 1))
         return list(range(start, start + frames))
@@ -158,7 +172,9 @@ class StepBatches(Dataset):
 
     def __init__(self, recipe: Recipe, rank: int = 0) -> None:
         self.recipe, self.rank = recipe, rank
-        self.source: ClipSource = FolderScenes(recipe.data) if recipe.data.folder else RenderedScenes(recipe.data)
+        longest = max(stage.frames for stage in recipe.stages)
+        folder = recipe.data.folder
+        self.source: ClipSource = FolderScenes(recipe.data, longest) if folder else RenderedScenes(recipe.data)
 
     def __len__(self) -> int:
         return self.recipe.steps

@@ -60,6 +60,14 @@ def diffusion_loss(predicted: Tensor, target: Tensor, weights_BFhw: Tensor, weig
     return error.mean()
 
 
+def region_errors(predicted: Tensor, target: Tensor, character_BFHW: Tensor) -> dict[str, Tensor]:
+    """Mean squared error of the latents inside and outside the character, frames in the mask's order."""
+    inside = F.interpolate(character_BFHW.flatten(0, 1).unsqueeze(1).float(), tuple(target.shape[-2:]), mode="area")
+    error = (predicted.float() - target.float()).square().reshape(len(inside), -1, *target.shape[-2:]).mean(1, True)
+    weights = {"character": inside, "outside": 1 - inside}
+    return {name: (error * weight).sum() / weight.sum().clamp(min=1e-6) for name, weight in weights.items()}
+
+
 def _per_clip(alphas_cumprod: Tensor, timesteps_B: Tensor, latents: Tensor) -> Tensor:
     alpha = alphas_cumprod.to(latents.device, torch.float32)[timesteps_B]
     return alpha.view(-1, *[1] * (latents.dim() - 1))

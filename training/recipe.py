@@ -144,6 +144,13 @@ class Recipe(_Frozen):
             raise ValueError("autoencoder stages cannot be mixed with spatial or temporal ones: use two recipes")
         return self
 
+    @model_validator(mode="after")
+    def _scenes_long_enough(self) -> Recipe:
+        longest = max(stage.frames for stage in self.stages)
+        if not self.data.folder and longest > self.data.scene_frames:
+            raise ValueError(f"a stage of {longest} frames needs data.scene_frames of at least {longest}")
+        return self
+
     @property
     def trains_autoencoder(self) -> bool:
         return self.stages[0].kind == "autoencoder"

@@ -106,7 +106,7 @@ class AnimationStage(nn.Module):
             noisy = losses.add_noise(clean, noise, self.alphas, timesteps)
             predicted = self.model.denoise(noisy, timesteps, temporal=temporal, **conditions)
         target = losses.diffusion_target(clean, noise, self.alphas, timesteps, self.prediction)
-        return {"loss": self._loss(predicted, target, timesteps, batch)}
+        return self._losses(predicted, target, timesteps, batch)
 
     def conditions(self, batch: dict[str, Tensor], off: dict[str, bool]) -> tuple[Tensor, dict]:
         """Clean latents (B, F, C, h, w) and the denoiser's keyword arguments."""
@@ -140,7 +140,10 @@ class AnimationStage(nn.Module):
         noise = torch.randn(clean.shape, generator=rng).to(clean.device)
         return noise, draw_timesteps(len(clean), self.train_steps, self.stage.timesteps, rng).to(clean.device)
 
-    def _loss(self, predicted: Tensor, target: Tensor, timesteps: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    def _losses(
+        self, predicted: Tensor, target: Tensor, timesteps: Tensor, batch: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The weighted loss, and for the log the plain error inside and outside the character."""
         options = self.stage.loss
         regions = {name: batch[f"{name}_BFHW"] for name in ("character", "hands", "face")}
         weights = losses.region_weights(regions, options, tuple(target.shape[-2:]))
@@ -150,7 +153,8 @@ class AnimationStage(nn.Module):
         if options.weighting == "min_snr":
             snr = losses.signal_to_noise(self.alphas, timesteps)
             by_snr = losses.snr_weights(snr, self.prediction, options.snr_gamma)
-        return losses.diffusion_loss(predicted, target, weights, by_snr)
+        parts = losses.region_errors(predicted.detach(), target, batch["character_BFHW"])
+        return {"loss": losses.diffusion_loss(predicted, target, weights, by_snr), **parts}
 
 
 def _each_frame(conditions: dict, frames: int) -> dict:

@@ -69,8 +69,9 @@ def test_cross_identity_targets_are_the_exact_rendering_of_the_other_character(t
             made[-1][1].append((index, identity))
             return super().frame(index, identity)
 
+    batches_of_two = StepBatches(tiny(*PLAIN, "data.cross_identity=1"))
     monkeypatch.setattr(data, "SceneRenderer", Recorded)
-    batch = StepBatches(tiny(*PLAIN, "data.cross_identity=1"))[0]
+    batch = batches_of_two[0]
     drawn = [(scene, sorted({index for index, identity in frames if identity == "B"})) for scene, frames in made]
     for clip, (scene, indices) in enumerate(drawn):
         assert len(indices) == 2
@@ -82,8 +83,8 @@ def test_cross_identity_targets_are_the_exact_rendering_of_the_other_character(t
 
 def test_held_out_seeds_are_never_rendered(tiny, monkeypatch):
     seeds = []
-    monkeypatch.setattr(data, "SceneRenderer", lambda seed, *rest: seeds.append(seed) or SceneRenderer(seed, *rest))
     batches_of_one = StepBatches(tiny("stages.0.clips=1", "stages.0.steps=12", "stages.0.frames=1"))
+    monkeypatch.setattr(data, "SceneRenderer", lambda seed, *rest: seeds.append(seed) or SceneRenderer(seed, *rest))
     for step in range(12):
         batches_of_one[step]
     assert len(set(seeds)) == 12 and 0 <= min(seeds) and max(seeds) < 900_000
@@ -97,8 +98,6 @@ def test_choose_frames():
         assert len(set(loose)) == 4 and loose == sorted(loose) and 0 <= loose[0] and loose[-1] < 9
         assert tight == list(range(tight[0], tight[0] + 4)) and tight[-1] < 9
     assert choose_frames(rng, 3, 3, True) == choose_frames(rng, 3, 3, False) == [0, 1, 2]
-    with pytest.raises(InputError, match="4 frames"):
-        choose_frames(rng, 3, 4, True)
 
 
 def test_pictures_for_the_autoencoder_are_crops_of_the_scene(tiny, monkeypatch):
@@ -134,10 +133,18 @@ def test_clips_from_scene_folders(tiny, tmp_path):
     own = StepBatches(tiny(*PLAIN, folders, "data.cross_identity=0"))[0]
     assert torch.equal(own.target_BFHWC, own.driving_BFHWC)
     with pytest.raises(InputError, match="128x96"):
-        StepBatches(tiny(folders, "data.width=128"))[0]
+        StepBatches(tiny(folders, "data.width=128"))
+    with pytest.raises(InputError, match="6 frames"):
+        StepBatches(tiny(folders, "stages.0.frames=7"))
 
 
 def test_held_out_folders_are_refused(tiny, tmp_path):
     write_scene(render_scene(900_001, "walk", frames=4, width=96, height=96), tmp_path / "a")
     with pytest.raises(InputError, match="900001"):
-        StepBatches(tiny(f"data.folder={tmp_path}"))[0]
+        StepBatches(tiny(f"data.folder={tmp_path}"))
+
+
+@pytest.mark.parametrize("wrong", ["data.kinds=[swim]", "data.width=32"])
+def test_scenes_that_cannot_be_rendered_are_refused_at_once(tiny, wrong):
+    with pytest.raises(InputError):
+        StepBatches(tiny(wrong))

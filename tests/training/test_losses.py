@@ -59,6 +59,18 @@ def test_region_weights():
     np.testing.assert_allclose(weights.numpy(), expected / expected.mean(), rtol=1e-6)
 
 
+def test_region_errors():
+    target = torch.zeros(1, 2, 3, 2, 2)
+    predicted = target.clone()
+    predicted[..., 0] = 2.0  # left column wrong by 2
+    character = torch.zeros(1, 2, 4, 4)
+    character[..., :2] = 1
+    errors = losses.region_errors(predicted, target, character)
+    assert (errors["character"].item(), errors["outside"].item()) == (4.0, 0.0)
+    as_frames = losses.region_errors(predicted.flatten(0, 1).unsqueeze(1), target.flatten(0, 1).unsqueeze(1), character)
+    assert as_frames == errors
+
+
 def test_timesteps_cover_the_range_and_bias_the_last():
     rng = torch.Generator().manual_seed(0)
     uniform = torch.cat([draw_timesteps(10, 1000, TimestepRecipe(), rng) for _ in range(300)])

@@ -1,0 +1,37 @@
+import pytest
+import torch
+from inhabit.errors import InputError
+from inhabit.models import load
+from inhabit.training import load_recipe
+from inhabit.training.start import model_config, networks
+
+
+def test_overrides_of_the_model(tiny):
+    assert model_config(load_recipe("tiny")).unet.block_out_channels == (16, 32)
+    for wrong, named in (
+        ("model.overrides.unet.hats=4", "unet.hats"),
+        ("model.preset=sd99", "sd99"),
+        ("model.overrides.unet.heads=many", "heads"),
+    ):
+        with pytest.raises(InputError, match=named) as error:
+            model_config(load_recipe("tiny", [wrong]))
+        assert "\n" not in str(error.value)
+
+
+def test_training_starts_from_the_given_weights(tiny, checkpoint):
+    model, codec = networks(tiny(), torch.device("cpu"))
+    expected = load(checkpoint).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in codec.vae.parameters())
+
+
+def test_fresh_weights_follow_the_seed(checkpoint):
+    recipes = [load_recipe("tiny", [f"codec={checkpoint}", f"seed={seed}"]) for seed in (1, 1, 2)]
+    first, again, other = (networks(recipe, torch.device("cpu"))[0].state_dict() for recipe in recipes)
+    name = "denoiser.conv_in.weight"
+    assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
+
+
+def test_a_model_without_codec_cannot_train():
+    with pytest.raises(InputError, match="codec"):
+        networks(load_recipe("tiny"), torch.device("cpu"))
