@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .config import ModelConfig
 from .motion import MotionGuider
-from .objects import ObjectGuider
+from .objects import ObjectFeatures, ObjectGuider
 from .reference import APPEARANCE, ReferenceNet
 from .unet import Injections, KeysValues, UNet
 
@@ -68,7 +68,7 @@ class AnimationModel(nn.Module):
         environment: Tensor | None = None,
         mask: Tensor | None = None,
         motion: Tensor | None = None,
-        objects: list[Tensor] | None = None,
+        objects: ObjectFeatures | None = None,
         temporal: bool = True,
     ) -> Tensor:
         """Predict noise or velocity (`config.schedule.prediction`). A keyword left None is a mechanism switched off.

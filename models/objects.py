@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -23,9 +25,18 @@ class SpatialBlending(nn.Module):
         nn.init.zeros_(self.conv.weight)
         nn.init.constant_(self.conv.bias, blend_bias)
 
-    def forward(self, noise: Tensor, objects: Tensor) -> Tensor:
-        alpha = torch.sigmoid(self.conv(torch.cat([noise, objects], dim=1)))
+    def forward(self, noise: Tensor, objects: Tensor, present: Tensor) -> Tensor:
+        """noise, objects (N, C, h, w); present (N, 1, 1, 1), 0 leaves a frame exactly as it was."""
+        alpha = torch.sigmoid(self.conv(torch.cat([noise, objects], dim=1))) * present
         return torch.lerp(noise, objects, alpha.expand_as(noise))
+
+
+@dataclass(frozen=True)
+class ObjectFeatures:
+    """maps: per UNet level, (B·F, C_level, h/2^level, w/2^level); present: (B·F, 1, 1, 1), 1 where a frame has one."""
+
+    maps: list[Tensor]
+    present: Tensor
 
 
 class ObjectGuider(nn.Module):
@@ -48,20 +59,24 @@ class ObjectGuider(nn.Module):
             {_key(name): SpatialBlending(widths[level], bias, operations) for name, level in self.levels.items()}
         )
 
-    def forward(self, object_latents_BFCHW: Tensor) -> list[Tensor]:
-        """(B, F, 4, h, w) latents of the object on grey → features per level, (B·F, C_level, h/2^level, w/2^level)."""
+    def forward(self, object_latents_BFCHW: Tensor) -> ObjectFeatures:
+        """Latents (B, F, 4, h, w) of the objects on grey → their features.
+
+        A frame whose latents are all 0 has no object: its features are blended nowhere.
+        """
         x = rearrange(object_latents_BFCHW, "b f c h w -> (b f) c h w").contiguous(memory_format=torch.channels_last)
-        features = []
+        present = (x != 0).flatten(1).any(dim=1).to(x)[:, None, None, None]
+        maps = []
         for stage in self.stages:
             x = F.silu(stage(x))
-            features.append(x)
-        return features
+            maps.append(x)
+        return ObjectFeatures(maps, present)
 
-    def blend(self, name: str, x: Tensor, features: list[Tensor]) -> Tensor:
+    def blend(self, name: str, x: Tensor, features: ObjectFeatures) -> Tensor:
         """Blend the level's object features into `x` where `name` is a blending place; other layers pass unchanged."""
         if name not in self.levels:
             return x
-        return self.blends[_key(name)](x, features[self.levels[name]].to(x.dtype))
+        return self.blends[_key(name)](x, features.maps[self.levels[name]].to(x.dtype), features.present.to(x.dtype))
 
 
 def _blending_places(config: ModelConfig) -> dict[str, int]:

@@ -10,7 +10,6 @@ from .config import ModelConfig
 from .layers import TimestepEmbedding
 from .unet import Injections, UNet
 
-
 APPEARANCE = "appearance"  # beside the attentions' names: the embedding of the whole picture
 
 

@@ -25,7 +25,7 @@ from .conditions import (
     environment_frames,
     latent_mask,
     motion_inputs,
-    object_frames,
+    object_latents,
 )
 from .guidance import guide, needs_unconditional
 from .schedules import TrailingDDIMScheduler, make_scheduler
@@ -148,7 +148,7 @@ def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: 
         environment.append(codec.encode(environment_frames(driving, mask)))
         masks.append(latent_mask(mask, codec.downscale))
         if has_objects:
-            objects.append(codec.encode(object_frames(driving, conditions.object_mask[part])))
+            objects.append(object_latents(codec.encode, driving, conditions.object_mask[part]))
     return EncodedConditions(torch.cat(environment), torch.cat(masks), torch.cat(objects) if objects else None)
 
 

@@ -6,6 +6,7 @@ pictures made in another way than those it learned from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -87,6 +88,16 @@ def environment_frames(driving: Tensor, mask: Tensor) -> Tensor:
 def object_frames(driving: Tensor, object_mask: Tensor) -> Tensor:
     """Return the driving frames (…, H, W, 3) 0…1 showing the objects (…, H, W) alone, on mid-grey (AA2 §3.3)."""
     return torch.where(selected(object_mask).unsqueeze(-1), driving, GREY)
+
+
+def object_latents(encode: Callable[[Tensor], Tensor], driving: Tensor, object_mask: Tensor) -> Tensor:
+    """Return the latents (…, C, h, w) of `object_frames`, exactly 0 for frames (…, H, W) without an object.
+
+    The object guider leaves frames of zeros out, so that a frame's result does not depend on its neighbours having one.
+    """
+    latents = encode(object_frames(driving, object_mask))
+    present = selected(object_mask).flatten(-2).any(dim=-1)
+    return latents * present[..., None, None, None].to(latents)
 
 
 def latent_mask(mask: Tensor, downscale: int) -> Tensor:

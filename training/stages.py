@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec
 from ..models.model import AnimationModel
-from ..sampling.conditions import environment_frames, latent_mask, object_frames, selected
+from ..sampling.conditions import environment_frames, latent_mask, object_latents, selected
 from ..sampling.schedules import alphas_cumprod
 from . import losses
 from .recipe import Recipe, StageRecipe, TimestepRecipe
@@ -124,7 +124,7 @@ class AnimationStage(nn.Module):
             conditions["environment"] = self.encode(environment_frames(driving, mask))
             conditions["mask"] = latent_mask(mask, self.model.config.latent.downscale)
         if not off["objects"] and bool(selected(objects).any()):
-            conditions["objects"] = self.model.objects(self.encode(object_frames(driving, objects)))
+            conditions["objects"] = self.model.objects(object_latents(self.encode, driving, objects))
         return clean, conditions
 
     @torch.no_grad()

@@ -54,9 +54,10 @@ def test_spatial_blending_is_equation_3_and_4():
     logits = F.conv2d(torch.cat([noise, objects], 1), layer.conv.weight, layer.conv.bias, padding=1)
     alpha = 1 / (1 + torch.exp(-logits))
     with torch.no_grad():
-        torch.testing.assert_close(layer(noise, objects), alpha * objects + (1 - alpha) * noise)
+        present = torch.ones(2, 1, 1, 1)
+        torch.testing.assert_close(layer(noise, objects, present), alpha * objects + (1 - alpha) * noise)
         as_printed = SpatialBlending(6, blend_bias=0.0, operations=nn)
-        torch.testing.assert_close(as_printed(noise, objects), (noise + objects) / 2)
+        torch.testing.assert_close(as_printed(noise, objects, present), (noise + objects) / 2)
 
 
 def test_object_features_fit_every_mid_and_up_layer_and_change_the_prediction():
@@ -92,3 +93,15 @@ def test_environment_enters_only_through_the_further_input_channels():
         randomise(model)
         changed = model.denoise(latents, t, context, **given) - model.denoise(latents, t, context)
     assert changed.abs().max() > 1e-3
+
+
+def test_frames_without_an_object_are_left_out_exactly():
+    model = randomise(AnimationModel(tiny_config()))
+    latents, t, context = torch.randn(1, 3, 4, 8, 8), torch.tensor([300]), torch.randn(1, 1, 24)
+    given = torch.randn(1, 3, 4, 8, 8)
+    given[:, 1] = 0
+    with torch.no_grad():
+        plain = model.denoise(latents, t, context, temporal=False)
+        blended = model.denoise(latents, t, context, objects=model.objects(given), temporal=False)
+    torch.testing.assert_close(blended[:, 1], plain[:, 1], atol=1e-6, rtol=0)
+    assert (blended - plain).abs().amax(dim=(0, 2, 3, 4))[[0, 2]].min() > 1e-3

@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-
 from inhabit.models import AnimationModel
 from inhabit.models.config import ReferenceConfig, UNetConfig
 from inhabit.models.reference import APPEARANCE, ReferenceNet
@@ -41,10 +40,10 @@ def test_coordinates_tell_places_apart():
         net = randomise(ReferenceNet(config))
         flat = torch.full((1, 4, 64, 64), 0.5)
         with torch.no_grad():
-            first = {}
-            net.conv_in.register_forward_hook(lambda module, inputs, output: first.update(map=output))
+            maps: list[torch.Tensor] = []
+            net.conv_in.register_forward_hook(lambda *call, maps=maps: maps.append(call[2]))
             net(flat, torch.zeros(1, 1, 24))
-        inner = first["map"][0, :, 8:-8, 8:-8]
+        inner = maps[0][0, :, 8:-8, 8:-8]
         assert (inner.std(dim=(1, 2)).max() > 1e-3) == differ
 
 
