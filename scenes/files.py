@@ -83,11 +83,16 @@ def read_scene(folder: str | Path) -> Scene:
     if len(set(lengths.values())) > 1:
         raise InputError(f"{folder} holds videos of different lengths, {lengths}: write the scene again")
     reference = to_uint8(read_image(folder / "reference.png"))[0]
-    return Scene(reference=reference, pose=pose, meta=_meta(folder / "meta.json"), **layers)
+    return Scene(reference=reference, pose=pose, meta=read_meta(folder), **layers)
 
 
-def _meta(path: Path) -> dict:
+def read_meta(folder: str | Path) -> dict:
+    """Read a scene folder's meta.json. Raises InputError unless it is JSON with frames, width and height."""
+    path = Path(folder) / "meta.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        meta = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not readable JSON ({error}): write the scene again") from error
+    if not isinstance(meta, dict) or not {"frames", "width", "height"} <= meta.keys():
+        raise InputError(f"{path} does not tell frames, width and height: give folders made by `inhabit scene` alone")
+    return meta

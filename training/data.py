@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
+import signal
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,7 @@ from ..media.pose import parse_poses
 from ..perception.masks import shape_agnostic_mask
 from ..perception.skeleton import render_skeleton, structured_depth
 from ..scenes import HELD_OUT_SEED, KINDS, SceneRenderer
-from ..scenes.files import read_scene
+from ..scenes.files import read_meta, read_scene
 from . import augmentation
 from .augmentation import Clip
 from .recipe import DataRecipe, Recipe, StageRecipe
@@ -111,9 +112,9 @@ class FolderScenes:
             self._check(folder, frames)
 
     def _check(self, folder: Path, frames: int) -> None:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = read_meta(folder)
         if meta.get("held_out"):
-            raise InputError(f"{folder} has the held-out seed {meta['seed']}: train on seeds below {HELD_OUT_SEED}")
+            raise InputError(f"{folder} has the held-out seed {meta.get('seed')}: train on seeds below {HELD_OUT_SEED}")
         size, wanted = f"{meta['width']}x{meta['height']}", f"{self.recipe.width}x{self.recipe.height}"
         if size != wanted:
             raise InputError(f"{folder} is {size}, the recipe says {wanted}: set data.width and data.height")
@@ -233,11 +234,14 @@ def batches(recipe: Recipe, rank: int, start: int) -> DataLoader:
     data = StepBatches(recipe, rank)
     options = {}
     if recipe.workers:
-        options = {"prefetch_factor": 2, "multiprocessing_context": "forkserver", "worker_init_fn": _single_thread}
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"  # Windows
+        options = {"prefetch_factor": 2, "multiprocessing_context": method, "worker_init_fn": _start_worker}
     return DataLoader(data, batch_size=None, sampler=range(start, recipe.steps), num_workers=recipe.workers, **options)
 
 
-def _single_thread(worker: int) -> None:
+def _start_worker(worker: int) -> None:
+    """One thread; and Ctrl-C, which a terminal sends to every process, is the trainer's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 

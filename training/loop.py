@@ -166,7 +166,8 @@ class Trainer:
                     }
         self.ema.optimization_step = saved.scalars["ema_steps"]
         self.step = saved.step
-        _keep_lines(self.out / "log.jsonl", saved.step)
+        if self.accelerator.is_main_process:
+            _keep_lines(self.out / "log.jsonl", saved.step)
 
     def _record(self, values: dict[str, Tensor], seconds: float, bar: tqdm) -> None:
         """Log losses of the last step and the mean seconds a step since the last line, waiting for data included."""
@@ -209,10 +210,10 @@ def _like(parameter: Tensor, saved: Tensor) -> Tensor:
 
 
 def _keep_lines(path: Path, step: int) -> None:
-    """Drop the log's lines after `step`, which are about to be written again."""
+    """Drop the log's lines after `step`, which are about to be written again, and a line cut off by a crash."""
     if path.exists():
-        lines = [line for line in path.read_text().splitlines(keepends=True) if json.loads(line)["step"] <= step]
-        path.write_text("".join(lines))
+        lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+        path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
 
 
 @contextmanager

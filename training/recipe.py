@@ -182,8 +182,8 @@ def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
         bundled = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
         raise InputError(f"recipe {path} does not exist; give a .yaml file or one of: {bundled}")
     try:
-        values = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"recipe {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"recipe {path} holds {type(values).__name__}; a mapping of recipe fields is needed")
@@ -238,7 +238,10 @@ def _override(values: dict[str, Any], text: str) -> None:
             node = node.setdefault(parent, {})
         if not isinstance(node, (dict, list)):
             raise InputError(f"override {key!r}: {parent!r} holds a plain value and has no fields")
-    parsed = yaml.safe_load(value)
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"override {text!r} is not valid YAML: {' '.join(str(error).split())}") from None
     if isinstance(node, list):
         node[_position(node, last, key)] = parsed
     else:

@@ -104,7 +104,9 @@ def _sha256(path: Path) -> str:
 
 
 def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # and flushes no file opened for reading
     try:
         os.fsync(handle)
     finally:
