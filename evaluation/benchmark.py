@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..models.config import PRESETS, ModelConfig
+from ..models.layers import to_channels_last
 from ..models.model import AnimationModel
 
 logger = logging.getLogger(__name__)
@@ -143,17 +144,18 @@ class Inputs:
 
 
 def build(shapes: Shapes) -> AnimationModel:
-    """Return the preset's model with random weights, ready to compute."""
+    """Return the preset's model with random weights, laid out in memory as `models.load` does."""
     torch.manual_seed(0)
     with torch.device(shapes.device):
-        return AnimationModel(shapes.config).to(shapes.dtype).eval().requires_grad_(False)
+        model = AnimationModel(shapes.config).to(shapes.dtype)
+    return to_channels_last(model).eval().requires_grad_(False)
 
 
-def diffusers_twin(model: AnimationModel) -> diffusers.UNetMotionModel:
-    """Return diffusers' own model of the same widths, sharing the denoiser's weights (none are copied)."""
-    config, motion = model.config.unet, model.config.unet.motion_modules
+def diffusers_twin(shapes: Shapes, model: AnimationModel | None = None) -> diffusers.UNetMotionModel:
+    """Return diffusers' own model of the same widths, with a copy of the denoiser's weights where a model is given."""
+    config, motion = shapes.config.unet, shapes.config.unet.motion_modules
     levels = [("CrossAttn" if attention else "") for attention in config.attention]
-    with torch.device("meta"):
+    with torch.device(shapes.device):
         twin = diffusers.UNetMotionModel(
             in_channels=config.in_channels,
             out_channels=config.out_channels,
@@ -167,17 +169,18 @@ def diffusers_twin(model: AnimationModel) -> diffusers.UNetMotionModel:
             motion_num_attention_heads=motion.heads,
             motion_max_seq_length=motion.max_frames,
             use_motion_mid_block=motion.mid_block,
-        )
-    weights = model.denoiser.state_dict()
-    weights["conv_in.weight"] = weights["conv_in.weight"][:, : config.in_channels].contiguous()
-    twin.load_state_dict(weights, assign=True)
+        ).to(shapes.dtype)
+    if model is not None:
+        weights = model.denoiser.state_dict()
+        weights["conv_in.weight"] = weights["conv_in.weight"][:, : config.in_channels]
+        twin.load_state_dict(weights)
     return twin.eval().requires_grad_(False)
 
 
-def make_step(name: str, model: AnimationModel, inputs: Inputs, shapes: Shapes) -> Callable[[], Tensor]:
-    """Return one of `STEPS` as a function without arguments; it returns (1, F, 4, h, w)."""
+def make_step(name: str, model: AnimationModel | None, inputs: Inputs, shapes: Shapes) -> Callable[[], Tensor]:
+    """Return one of `STEPS` as a function without arguments; it returns (1, F, 4, h, w). diffusers' needs no model."""
     if name == "diffusers":
-        twin = diffusers_twin(model)
+        twin = diffusers_twin(shapes, model)
         context = torch.zeros(1, 1, 1).to(inputs.latents) if inputs.context is None else inputs.context
         context = context.repeat_interleave(shapes.frames, dim=0)  # as diffusers' AnimateDiff pipeline does
         sample = inputs.latents.transpose(1, 2).contiguous()
@@ -212,7 +215,8 @@ def peak_memory(shapes: Shapes, name: str) -> float | None:
     if before is None:
         return None
     with torch.inference_mode():
-        make_step(name, build(shapes), Inputs.random(shapes), shapes)()
+        model = None if name == "diffusers" else build(shapes)
+        make_step(name, model, Inputs.random(shapes), shapes)()
     if cuda:
         return torch.cuda.max_memory_allocated(shapes.device) / MIB
     return _status_mib("VmHWM") - before
