@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import node_helpers
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..errors import InputError
-from ..sampling.conditions import check_size, environment_frames, latent_mask, object_frames, selected
+from ..sampling.conditions import check_size, environment_frames, latent_mask, object_latents, selected
+from ..sampling.inputs import SMALLEST_REFERENCE
 from . import host
 from .inputs import checked_depth, checked_image, checked_mask, same_frames
 from .kinds import positive_and_negative, schema
@@ -48,6 +51,9 @@ class InhabitReference(io.ComfyNode):
         image = checked_image(image, "the reference")
         if image.shape[0] != 1:
             raise InputError(f"the reference has {image.shape[0]} images; give one (Image From Batch picks it)")
+        if min(image.shape[1:3]) < SMALLEST_REFERENCE:
+            size = f"{image.shape[2]}x{image.shape[1]}"
+            raise InputError(f"the reference is {size} pixels; give at least {SMALLEST_REFERENCE} a side")
         _check_sides(image, "the reference")
         width = None if model is None else host.model_config(model).unet.cross_attention_dim
         context = _context(clip_vision_output, width)
@@ -151,7 +157,7 @@ class InhabitObjects(io.ComfyNode):
         driving, mask = _video_and_mask(driving, mask, "the object mask")
         if not selected(mask).any():
             return io.NodeOutput(positive, negative)
-        values = {host.OBJECTS: _encode(vae, object_frames(driving, mask))}
+        values = {host.OBJECTS: object_latents(functools.partial(_encode, vae), driving, mask)}
         return io.NodeOutput(*_on_both(positive, negative, values))
 
 

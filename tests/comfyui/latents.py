@@ -20,6 +20,7 @@ import comfy.patcher_extension  # noqa: E402
 import comfy.sd  # noqa: E402
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced  # noqa: E402
 from comfy_extras.nodes_model_merging import save_checkpoint  # noqa: E402
+from inhabit.errors import InputError  # noqa: E402
 from inhabit.models import (  # noqa: E402
     PRESETS,
     AnimationModel,
@@ -36,7 +37,7 @@ from inhabit.sampling import DrivingConditions, animate  # noqa: E402
 
 import nodes  # noqa: E402
 
-FRAMES, SIZE, LENGTH, OVERLAP, SEED, STEPS = 10, 64, 6, 2, 5, 5
+FRAMES, SIZE, LENGTH, OVERLAP, SEED, STEPS = 8, 64, 6, 2, 5, 5
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 
 
@@ -126,12 +127,38 @@ def planned_frames(model, *inputs) -> int:
     return seen[0]
 
 
+def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str, str]:
+    """Return what the condition nodes say to inputs that cannot work."""
+    depth = given.depth.unsqueeze(-1).expand(-1, -1, -1, 3)
+    hole = depth.clone()
+    hole[3, 4, 5] = float("nan")
+    environment, motion, start = conditions.InhabitEnvironment, conditions.InhabitMotion, conditions.InhabitReference
+    attempts = {
+        "2 images": lambda: start.execute(vae, reference.repeat(2, 1, 1, 1)),
+        "1x1 pixels": lambda: start.execute(vae, reference[:, :1, :1]),
+        "3 NaN or infinite values": lambda: motion.execute([], [], given.skeleton, hole),
+        "7 frames but the skeleton has 8": lambda: motion.execute([], [], given.skeleton, depth[1:]),
+        "62 x 64 pixels": lambda: environment.execute([], [], vae, given.driving[:, :, :62], given.mask[:, :, :62]),
+        "7 frames but the driving video has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
+        "32x64": lambda: environment.execute([], [], vae, given.driving, given.mask[:, :, :32]),
+        "(8, 64, 64)": lambda: environment.execute([], [], vae, given.driving[..., 0], given.mask),
+    }
+    said = {}
+    for expected, attempt in attempts.items():
+        try:
+            attempt()
+            said[expected] = "nothing"
+        except InputError as error:
+            said[expected] = str(error)
+    return said
+
+
 def gap(first: torch.Tensor, second: torch.Tensor) -> float:
     return float((first - second).abs().max())
 
 
 @torch.inference_mode()
-def main(folder: Path) -> dict:
+def main(folder: Path) -> dict[str, object]:
     register_model_folder()
     path = folder / "tiny.safetensors"
     tiny_checkpoint(path)
@@ -140,6 +167,7 @@ def main(folder: Path) -> dict:
     positive, negative, latent = inputs = conditioning(vae, reference, given, given.skeleton)
     latents = codec.encode(given.driving)
     report = {
+        "refusals": refusals(vae, reference, given),
         "vae encode": gap(vae.encode(given.driving) * ours.config.latent.scale, latents),
         "vae decode": gap(vae.decode(latents / ours.config.latent.scale), codec.decode(latents)),
     }

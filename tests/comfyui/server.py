@@ -72,7 +72,12 @@ class ComfyServer:
 
     def run(self, prompt: dict) -> dict:
         """Queue an API-format workflow, wait, and return its history entry, whether it succeeded or not."""
-        number = self.post("/prompt", {"prompt": prompt})["prompt_id"]
+        return self.wait(self.queue(prompt))
+
+    def queue(self, prompt: dict) -> str:
+        return self.post("/prompt", {"prompt": prompt})["prompt_id"]
+
+    def wait(self, number: str) -> dict:
         deadline = time.monotonic() + RUN_SECONDS
         while time.monotonic() < deadline:
             history = self.get(f"/history/{number}")

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import re
+import time
 
 import numpy as np
 import pytest
@@ -142,6 +143,18 @@ def test_bad_input_is_one_clear_line(comfyui: ComfyServer, node: str, name: str,
     inputs_of(prompt, node)[name] = value
     told = failure(comfyui.run(prompt))
     assert told is not None and message in told and "\n" not in told, told
+
+
+def test_an_interrupt_ends_the_sampling(comfyui: ComfyServer):
+    prompt = small(workflow("first-animation"))
+    inputs_of(prompt, "InhabitWindowedSampler")["steps"] = 1000
+    number = comfyui.queue(prompt)
+    while " 1/1000 [" not in comfyui.log.read_text(errors="replace"):
+        assert not comfyui.get(f"/history/{number}"), comfyui.log_tail()
+        time.sleep(0.2)
+    comfyui.post("/interrupt", {})
+    events = [name for name, _ in comfyui.wait(number)["status"]["messages"]]
+    assert events[-1] == "execution_interrupted"
 
 
 def workflow(name: str) -> dict:
