@@ -217,7 +217,7 @@ def _add_train(commands) -> None:
         "train a model",
         "Train what a recipe says, into a folder: checkpoints/, log.jsonl and model.safetensors, which "
         "`animate --model` takes. Stop with Ctrl-C at any time; --resume goes on exactly there.",
-        "inhabit train --recipe puppets --out training --set seed=1 --set stages.spatial.steps=2000",
+        "inhabit train --recipe puppets --out training --set codec=puppets --set stages.spatial.steps=2000",
     )
     parser.add_argument(
         "--recipe", required=True, metavar="FILE.yaml", help="recipe file, or the name of a bundled one"

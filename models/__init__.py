@@ -4,11 +4,11 @@
 """
 
 from .autoencoder import LatentCodec, PatchAutoencoder
-from .checkpoint import BUNDLED, load, load_codec, read_config, save
+from .checkpoint import BUNDLED, checkpoint_file, load, load_codec, read_config, save
 from .config import PRESETS, ModelConfig
 from .model import AnimationModel
 
 __all__ = [
     "BUNDLED", "PRESETS", "AnimationModel", "LatentCodec", "ModelConfig", "PatchAutoencoder",
-    "load", "load_codec", "read_config", "save",
+    "checkpoint_file", "load", "load_codec", "read_config", "save",
 ]

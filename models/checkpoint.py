@@ -26,6 +26,11 @@ _COMFY_PREFIX = "model.diffusion_model."  # ComfyUI's ModelSave puts it before e
 _COMFY_KEYS = {"v_pred", "ztsnr"}  # adds these, and keeps no header, so that the configuration travels as a tensor
 
 
+def checkpoint_file(name: str | Path) -> Path:
+    """The file that a checkpoint's name stands for: "puppets" is the bundled one, all others are paths."""
+    return BUNDLED if str(name) == "puppets" else Path(name)
+
+
 def save(path: str | Path, model: AnimationModel, vae: PatchAutoencoder | None = None, *,
          dtype: torch.dtype | None = None, metadata: dict[str, str] | None = None) -> None:
     """Write one checkpoint; the file appears complete or not at all.
@@ -52,7 +57,10 @@ def save(path: str | Path, model: AnimationModel, vae: PatchAutoencoder | None =
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # what the user's umask gives; safetensors writes for the owner alone
         save_file(tensors, partial, metadata=header)
+        partial.chmod(mode)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

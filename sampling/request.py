@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..media import write_lossless, write_video
-from ..models import BUNDLED, LatentCodec, ModelConfig, load, load_codec, read_config
+from ..models import LatentCodec, ModelConfig, checkpoint_file, load, load_codec, read_config
 from .animate import LongVideo, animate
 from .external import image_context, load_vae
 from .inputs import InputFiles, Inputs, load_inputs
@@ -47,7 +47,7 @@ class RunSettings:
 
     @property
     def checkpoint(self) -> Path:
-        return BUNDLED if self.model == "puppets" else Path(self.model)
+        return checkpoint_file(self.model)
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,8 @@ class Recipe(_Frozen):
     """A whole training."""
 
     model: ModelRecipe = ModelRecipe()
-    init: str | None = None  # checkpoint to start from, model and codec
-    codec: str | None = None  # checkpoint whose autoencoder is used; default: init's
+    init: str | None = None  # checkpoint to start from, model and codec; it brings its config, `model` is not used
+    codec: str | None = None  # checkpoint whose autoencoder is used; default: init's. "puppets": the bundled one
     data: DataRecipe = DataRecipe()
     seed: int = Field(0, ge=0)
     stages: tuple[StageRecipe, ...] = Field(min_length=1)

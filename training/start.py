@@ -7,7 +7,16 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..models import PRESETS, AnimationModel, LatentCodec, ModelConfig, PatchAutoencoder, load, load_codec
+from ..models import (
+    PRESETS,
+    AnimationModel,
+    LatentCodec,
+    ModelConfig,
+    PatchAutoencoder,
+    checkpoint_file,
+    load,
+    load_codec,
+)
 from ..models.layers import to_channels_last
 from .recipe import Recipe
 
@@ -15,7 +24,7 @@ from .recipe import Recipe
 def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, LatentCodec]:
     """Model and codec from the recipe's checkpoints, or freshly initialised from its seed; float32, channels last."""
     torch.manual_seed(recipe.seed)
-    model = load(recipe.init) if recipe.init else AnimationModel(model_config(recipe))
+    model = load(checkpoint_file(recipe.init)) if recipe.init else AnimationModel(model_config(recipe))
     codec = _codec(recipe, model.config)
     model.to(device)
     codec.vae.to(device)
@@ -41,13 +50,29 @@ def model_config(recipe: Recipe) -> ModelConfig:
 
 def _codec(recipe: Recipe, config: ModelConfig) -> LatentCodec:
     source = recipe.codec or recipe.init
-    codec = load_codec(source) if source else None
+    codec = load_codec(checkpoint_file(source)) if source else None
     if codec is not None:
+        _check_codec(source, codec, config)
         return codec
+    if source is None and not recipe.trains_autoencoder:
+        raise InputError("neither codec nor init is given; give codec=puppets, or a checkpoint with an autoencoder")
     if config.autoencoder is None or not recipe.trains_autoencoder:
         raise InputError(f"codec {source!r} holds no autoencoder; give a checkpoint that has one as codec")
     vae = PatchAutoencoder(config.autoencoder)
     return LatentCodec(vae, scale=config.latent.scale, downscale=config.latent.downscale)
+
+
+def _check_codec(source: str, codec: LatentCodec, config: ModelConfig) -> None:
+    """The saved model names its own autoencoder and scale: the one it trains with must be that one."""
+    latent = config.latent
+    pairs = {
+        "autoencoder": (codec.vae.config, config.autoencoder),
+        "scale": (codec.scale, latent.scale),
+        "downscale": (codec.downscale, latent.downscale),
+    }
+    for name, (theirs, ours) in pairs.items():
+        if theirs != ours:
+            raise InputError(f"codec {source} has {name} {theirs}, the model's config {ours}; give one that fits")
 
 
 def _replace(values: dict[str, Any], key: str, value: Any) -> None:

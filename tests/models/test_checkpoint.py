@@ -34,6 +34,8 @@ def test_round_trip_is_exact(saved):
         for name, tensor in expected.state_dict().items():
             assert torch.equal(tensor, got.state_dict()[name]), name
     assert not list(path.parent.glob("*.partial*"))
+    (path.parent / "plain").touch()
+    assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
 
 
 def test_header_is_modelspec_and_the_whole_configuration(saved):

@@ -13,11 +13,14 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+SMALL_CODEC = "model.overrides.autoencoder={encoder_channels: 16, decoder_channels: 16, blocks: 1}"
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """A tiny model with its autoencoder; zero-initialised weights are drawn, so that every path carries gradients."""
     torch.manual_seed(0)
-    config = model_config(load_recipe("tiny"))
+    config = model_config(load_recipe("tiny", [SMALL_CODEC]))
     model = AnimationModel(config)
     for parameter in model.parameters():
         if not parameter.any():
@@ -30,4 +33,4 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture
 def tiny(checkpoint):
     """Function: bundled tiny recipe with further overrides."""
-    return lambda *overrides: load_recipe("tiny", [f"init={checkpoint}", *overrides])
+    return lambda *overrides: load_recipe("tiny", [f"init={checkpoint}", "codec=null", *overrides])

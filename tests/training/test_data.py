@@ -1,3 +1,6 @@
+import os
+import signal
+
 import cv2
 import numpy as np
 import pytest
@@ -28,10 +31,13 @@ def test_a_batch_is_a_function_of_seed_rank_and_step(tiny):
         forwards[6]
 
 
-def test_worker_processes_change_nothing(tiny):
-    inside = list(batches(tiny("workers=0"), 0, start=4))
-    outside = list(batches(tiny("workers=1"), 0, start=4))
-    assert len(inside) == len(outside) == 2
+def test_worker_processes_change_nothing_and_leave_ctrl_c_to_the_trainer(tiny):
+    inside = list(batches(tiny("workers=0"), 0, start=3))
+    workers = iter(batches(tiny("workers=1"), 0, start=3))
+    outside = [next(workers)]
+    os.kill(workers._workers[0].pid, signal.SIGINT)
+    outside += workers
+    assert len(inside) == len(outside) == 3
     assert all(_equal(a, b) for a, b in zip(inside, outside, strict=True))
 
 
@@ -136,6 +142,10 @@ def test_clips_from_scene_folders(tiny, tmp_path):
         StepBatches(tiny(folders, "data.width=128"))
     with pytest.raises(InputError, match="6 frames"):
         StepBatches(tiny(folders, "stages.0.frames=7"))
+    for content in ("{", "[1]", "{}"):
+        (tmp_path / "meta.json").write_text(content)
+        with pytest.raises(InputError, match="meta.json"):
+            StepBatches(tiny(folders))
 
 
 def test_held_out_folders_are_refused(tiny, tmp_path):

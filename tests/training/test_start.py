@@ -1,9 +1,12 @@
 import pytest
 import torch
+from inhabit import models
 from inhabit.errors import InputError
-from inhabit.models import load
+from inhabit.models import PRESETS, AnimationModel, PatchAutoencoder, load, save
 from inhabit.training import load_recipe
 from inhabit.training.start import model_config, networks
+
+from .conftest import SMALL_CODEC
 
 
 def test_overrides_of_the_model(tiny):
@@ -26,12 +29,25 @@ def test_training_starts_from_the_given_weights(tiny, checkpoint):
 
 
 def test_fresh_weights_follow_the_seed(checkpoint):
-    recipes = [load_recipe("tiny", [f"codec={checkpoint}", f"seed={seed}"]) for seed in (1, 1, 2)]
+    recipes = [load_recipe("tiny", [SMALL_CODEC, f"codec={checkpoint}", f"seed={seed}"]) for seed in (1, 1, 2)]
     first, again, other = (networks(recipe, torch.device("cpu"))[0].state_dict() for recipe in recipes)
     name = "denoiser.conv_in.weight"
     assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
 
 
 def test_a_model_without_codec_cannot_train():
-    with pytest.raises(InputError, match="codec"):
-        networks(load_recipe("tiny"), torch.device("cpu"))
+    with pytest.raises(InputError, match="codec=puppets"):
+        networks(load_recipe("tiny", ["codec=null"]), torch.device("cpu"))
+
+
+def test_puppets_is_the_bundled_codec_and_another_one_is_refused(tmp_path, monkeypatch, checkpoint):
+    config = model_config(load_recipe("tiny"))
+    save(tmp_path / "bundled.safetensors", AnimationModel(config), PatchAutoencoder(config.autoencoder))
+    monkeypatch.setattr(models.checkpoint, "BUNDLED", tmp_path / "bundled.safetensors")
+    codec = networks(load_recipe("tiny"), torch.device("cpu"))[1]
+    assert codec.vae.config == PRESETS["puppets"].autoencoder
+    other_scale = "model.overrides.latent.scale=3.5"
+    for wrong, named in ((f"codec={checkpoint}", "has autoencoder"), (other_scale, "has scale 2.0.*3.5")):
+        with pytest.raises(InputError, match=named) as error:
+            networks(load_recipe("tiny", [wrong]), torch.device("cpu"))
+        assert "\n" not in str(error.value)
