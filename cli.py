@@ -17,6 +17,7 @@ from pathlib import Path
 from .errors import InputError
 
 BAD_INPUT, INTERRUPTED = 2, 130
+PACKAGES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}  # modules of another name
 DEMO_SEED = 900_004
 
 
@@ -39,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(__package__):
+            raise
+        package = PACKAGES.get(error.name, error.name)
+        return _fail(f"this command needs {package}, which is not installed: python -m pip install {package}")
     except KeyboardInterrupt:
         print("inhabit: interrupted, nothing half-written is left", file=sys.stderr)
         return INTERRUPTED
@@ -57,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def scene(options: argparse.Namespace) -> None:
+    """Render a puppet scene into a folder."""
     from .scenes import render_scene, write_scene
 
     write_scene(render_scene(options.seed, options.kind, options.frames, *options.size), options.out)
@@ -64,6 +71,7 @@ def scene(options: argparse.Namespace) -> None:
 
 
 def animate(options: argparse.Namespace) -> None:
+    """Animate a character into a driving video."""
     from .sampling.request import InputFiles, RunSettings, animate_files
 
     files, settings = (kind(**_fields(options, kind)) for kind in (InputFiles, RunSettings))
@@ -72,6 +80,7 @@ def animate(options: argparse.Namespace) -> None:
 
 
 def demo(options: argparse.Namespace) -> None:
+    """Render, animate and compare."""
     from .evaluation.demo import make_demo, summary
 
     metrics = make_demo(options.out, options.seed, options.kind, options.frames, options.size, options.model)
@@ -79,6 +88,7 @@ def demo(options: argparse.Namespace) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
+    """Train what a recipe says; 130 when it was stopped before its end."""
     from .sampling.request import choose_device
     from .training import Trainer, load_recipe
 
@@ -89,6 +99,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> None:
+    """Time one denoising step, and write the numbers where asked."""
     from .evaluation.benchmark import benchmark, summary
     from .evaluation.report import write_json
     from .sampling.request import choose_device
@@ -225,7 +236,12 @@ def _add_train(commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for checkpoints and the model")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a field of the recipe; may be repeated"
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace fields of the recipe; may be repeated",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
 

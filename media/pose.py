@@ -53,6 +53,9 @@ def read_pose(path: str | Path) -> list[dict]:
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict) or "people" not in frame:
             raise InputError(f"{path}: frame {index} has no 'people': it must be a list with one OpenPose dict a frame")
+        canvas = [frame.get(side) or 1 for side in ("canvas_width", "canvas_height")]
+        if not all(isinstance(side, int | float) and side > 0 for side in canvas):
+            raise InputError(f"{path}: frame {index} has a canvas of {canvas}: give its width and height in pixels")
     return frames
 
 
@@ -66,9 +69,10 @@ def parse_poses(frames: Sequence[dict], width: int, height: int) -> list[list[Po
     """POSE_KEYPOINT frames → people of every frame, in pixels of a width × height picture.
 
     Accepts coordinates in 0…1 or in pixels of the frame's own canvas (which is then scaled to width × height), and
-    parts that are null, absent, empty or zeros. Raises InputError for lists of a wrong length or with NaN.
+    parts that are null, absent, empty or zeros. Raises InputError for lists of a wrong length, with NaN, or of
+    something else than numbers.
     """
-    arrays = [[_part_arrays(person, i) for person in frame.get("people") or []] for i, frame in enumerate(frames)]
+    arrays = [[_part_arrays(person, i) for person in _people(frame, i)] for i, frame in enumerate(frames)]
     largest = max((_largest(parts) for people in arrays for parts in people), default=0.0)
     poses = []
     for frame, people in zip(frames, arrays, strict=True):
@@ -100,6 +104,13 @@ def _flat(points: np.ndarray) -> list[float] | None:
     return present.round(3).ravel().tolist()
 
 
+def _people(frame: dict, frame_index: int) -> list[dict]:
+    people = frame.get("people") or []
+    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+        raise InputError(f"pose frame {frame_index}: 'people' must be a list with one OpenPose dict a person")
+    return people
+
+
 def _part_arrays(person: dict, frame_index: int) -> dict[str, np.ndarray]:
     return {part: _points(person.get(key), count, key, frame_index) for part, (key, count) in PARTS.items()}
 
@@ -110,10 +121,14 @@ def _points(flat: Sequence[float] | None, count: int, key: str, frame_index: int
     if not flat:
         return points
     allowed = {count * 3, FACE_WITHOUT_EYES * 3} if key == "face_keypoints_2d" else {count * 3}
-    if len(flat) not in allowed:
-        wanted = " or ".join(map(str, sorted(allowed)))
-        raise InputError(f"pose frame {frame_index}: {key} holds {len(flat)} numbers: give {wanted}, x y score a point")
-    given = np.asarray(flat, np.float32).reshape(-1, 3)
+    wanted = f"give {' or '.join(map(str, sorted(allowed)))}, x y score a point"
+    try:
+        given = np.asarray(flat, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"pose frame {frame_index}: {key} holds something else than numbers: {wanted}") from error
+    if given.size not in allowed:
+        raise InputError(f"pose frame {frame_index}: {key} holds {given.size} numbers: {wanted}")
+    given = given.reshape(-1, 3)
     if not np.isfinite(given).all():
         raise InputError(f"pose frame {frame_index}: {key} holds NaN or infinity: write missing points as 0, 0, 0")
     points[: len(given)] = np.where(given[:, 2:] > 0, given, 0.0)

@@ -190,7 +190,8 @@ class UNet(nn.Module):
         limit = self.config.motion_modules.max_frames
         if injections.temporal and frames > limit:
             raise InputError(
-                f"a window of {frames} frames is longer than the motion modules' {limit}: give --window {limit} or less"
+                f"{frames} frames at once, and the motion modules take {limit}: use windows of {limit} or fewer "
+                "(--window, Inhabit Context Windows)"
             )
         injections.frames = frames
         x = rearrange(latents_BFCHW, "b f c h w -> (b f) c h w").contiguous(memory_format=torch.channels_last)

@@ -64,7 +64,7 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
     if path.is_dir():
         try:
             vae = AutoencoderKL.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"{path} is not a diffusers VAE folder ({_line(error)}): give a folder or .safetensors"
             ) from error
@@ -109,7 +109,7 @@ def _load_clip(path: Path) -> nn.Module:
     if path.is_dir():
         try:
             return CLIPVisionModelWithProjection.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"{path} is not a CLIP vision folder ({_line(error)}): give a folder or .safetensors"
             ) from error

@@ -112,6 +112,8 @@ def with_neighbours(files: InputFiles) -> InputFiles:
                 "neither --driving nor --pose is given: give --driving VIDEO, or --pose for an empty studio"
             )
         return files
+    if not files.driving.exists():
+        raise InputError(f"--driving {files.driving} does not exist: check the path")
     folder = files.driving.parent
     pose = files.pose or _neighbour(folder / "pose.json")
     mask = files.mask or _neighbour(folder / "mask.mkv")

@@ -165,6 +165,8 @@ def test_missing_parts_are_named_by_their_option(animate, clip):
         (clip.folder / "away").rename(clip.folder / name)
     code, error = animate(driving=None)
     assert code == 2 and "give --driving" in error
+    code, error = animate(driving=clip.folder / "elsewhere" / "driving.mp4")
+    assert code == 2 and "driving.mp4 does not exist: check" in error
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
@@ -212,14 +214,18 @@ def test_every_command_refuses_in_one_line(tmp_path, monkeypatch, capsys, argume
 
 
 def test_the_pack_folder_runs_uninstalled_under_any_name(tmp_path):
-    """`python <pack folder>` with a hyphenated name, from elsewhere, in a process of its own."""
+    """`python <pack folder>` with a hyphenated name, from elsewhere, in a process of its own without site-packages."""
     (tmp_path / "ComfyUI-Inhabit").symlink_to(ROOT, target_is_directory=True)
-    command = [sys.executable, str(tmp_path / "ComfyUI-Inhabit"), "animate", "--reference", "r.png", "--out", "o.mp4"]
-    done = subprocess.run([*command, "--device", "tpu"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-S", str(tmp_path / "ComfyUI-Inhabit")]
+    wrong = ["animate", "--reference", "r.png", "--out", "o.mp4", "--device", "tpu"]
+    done = subprocess.run([*command, *wrong], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"inhabit: error: .*'tpu'.*\n", done.stderr)
-    shown = subprocess.run([*command[:2], "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    shown = subprocess.run([*command, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0 and "animate" in shown.stdout
+    bare = subprocess.run([*command, "bench"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert bare.returncode == 2
+    assert re.fullmatch(r"inhabit: error: .* needs \S+, which is not installed: .*\n", bare.stderr), bare.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["ComfyUI-Inhabit"]
 
 

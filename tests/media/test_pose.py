@@ -76,17 +76,35 @@ def test_position_of_a_point_with_score_zero_is_ignored():
 
 @pytest.mark.parametrize(
     ("part", "message"),
-    [([1.0] * 53, "53 numbers"), ([float("nan")] * 54, "NaN")],
-    ids=["wrong length", "NaN"],
+    [
+        ([1.0] * 53, "53 numbers: give 54"),
+        ([float("nan")] * 54, "NaN"),
+        (["a"] * 54, "else than numbers"),
+        ({"x": 1}, "else than numbers"),
+        (7, "1 numbers"),
+    ],
+    ids=["wrong length", "NaN", "text", "dict", "number"],
 )
 def test_unusable_points_are_refused(part, message):
     with pytest.raises(InputError, match=message):
         parse_poses([frame(pose_keypoints_2d=part)], WIDTH, HEIGHT)
 
 
+@pytest.mark.parametrize("people", [3, [3], {"a": 1}])
+def test_people_that_are_none_are_refused(people):
+    with pytest.raises(InputError, match="frame 1: 'people' must be a list"):
+        parse_poses([frame(), {"people": people}], WIDTH, HEIGHT)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "does not exist"), ("not json", "not JSON"), ("[]", "0 pose frames"), ("[{}]", "no 'people'")],
+    [
+        (None, "does not exist"),
+        ("not json", "not JSON"),
+        ("[]", "0 pose frames"),
+        ("[{}]", "no 'people'"),
+        ('[{"people": [], "canvas_width": "wide"}]', "canvas of .*wide"),
+    ],
 )
 def test_unusable_files_are_refused(tmp_path, text, message):
     path = tmp_path / "pose.json"
