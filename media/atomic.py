@@ -33,6 +33,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}.part"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed and had the same number
     temporary.mkdir()
     try:
         yield temporary

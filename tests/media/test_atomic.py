@@ -1,5 +1,7 @@
 """Output is whole or not there."""
 
+import os
+
 import pytest
 from inhabit.media import atomic_file, atomic_folder
 
@@ -28,6 +30,15 @@ def test_failed_folder_leaves_nothing(tmp_path, error):
         (temporary / "half.png").write_text("half")
         raise error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_no_hindrance(tmp_path):
+    (tmp_path / f".out.{os.getpid()}.part").mkdir()
+    (tmp_path / f".out.{os.getpid()}.part" / "half.png").write_text("half")
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "made.txt").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["made.txt"]
 
 
 def test_folder_is_merged_into_one_that_exists(tmp_path):
