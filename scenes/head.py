@@ -9,7 +9,6 @@ from . import body
 from .character import Character
 from .drawing import BODY, FACE, Canvas, ellipse, mix, shade, smooth_closed
 
-_UPPER = np.linspace(np.pi, 2 * np.pi, 15)
 _SKULL = np.stack([np.cos(np.linspace(0, 2 * np.pi, 28)), np.sin(np.linspace(0, 2 * np.pi, 28))], 1)
 BEHIND = ("long", "bob", "ponytail", "curly", "bun")
 
