@@ -173,7 +173,7 @@ def diffusers_twin(shapes: Shapes, model: AnimationModel | None = None) -> diffu
     if model is not None:
         weights = model.denoiser.state_dict()
         weights["conv_in.weight"] = weights["conv_in.weight"][:, : config.in_channels]
-        twin.load_state_dict(weights)
+        twin.load_state_dict({name: tensor for name, tensor in weights.items() if ".lookups." not in name})
     return twin.eval().requires_grad_(False)
 
 

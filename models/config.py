@@ -51,6 +51,7 @@ class ReferenceConfig(_Frozen):
     coordinates: bool = False  # two extra input channels, x and y in -1…1
     # (rows, columns) of the box-averaged latents that make one embedding of the whole picture; None: no such embedding
     appearance_grid: tuple[int, int] | None = None
+    lookup: bool = False  # mid and up layers also look up the picture's own patches by their place in it
 
 
 class MotionGuiderConfig(_Frozen):
@@ -152,7 +153,7 @@ PRESETS: dict[str, ModelConfig] = {
             norm_groups=16,
             motion_modules=MotionModuleConfig(heads=4, max_frames=24, mid_block=False, norm_groups=16),
         ),
-        reference=ReferenceConfig(coordinates=True, appearance_grid=(16, 8)),
+        reference=ReferenceConfig(coordinates=True, appearance_grid=(16, 8), lookup=True),
         motion=MotionGuiderConfig(channels=(16, 32, 64), heads=2),
         latent=LatentConfig(downscale=4, scale=2.0),
         sampling=SamplingConfig(steps=10, guidance=1.0, window=16, overlap=4),

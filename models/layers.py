@@ -156,6 +156,30 @@ class SpatialTransformer(nn.Module):
         return x + self.proj_out(rearrange(tokens, "n (h w) c -> n c h w", h=height, w=width)), features
 
 
+class ReferenceLookup(nn.Module):
+    """Attention of a frame's pixels over the reference picture's patches alone; keys and values come projected."""
+
+    def __init__(self, channels: int, patch_channels: int, heads: int, groups: int, operations) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = operations.GroupNorm(groups, channels, eps=1e-6)
+        self.to_q = operations.Linear(channels, channels, bias=False)
+        self.to_k = operations.Linear(patch_channels, channels, bias=False)
+        self.to_v = operations.Linear(patch_channels, channels, bias=False)
+        self.to_out = operations.Linear(channels, channels)
+
+    def project(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Patches (B, r, patch_channels) → keys and values (B, r, C)."""
+        return self.to_k(patches), self.to_v(patches)
+
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, Tensor]) -> Tensor:
+        """x (N, C, h, w), keys and values (N, r, C) → (N, C, h, w)."""
+        height, width = x.shape[-2:]
+        query = self.to_q(rearrange(self.norm(x), "n c h w -> n (h w) c"))
+        found = self.to_out(attention(query, *keys_values, self.heads))
+        return x + rearrange(found, "n (h w) c -> n c h w", h=height, w=width)
+
+
 class PositionTable(nn.Module):
     """Sinusoidal frame positions (sines at even, cosines at odd channels); saved with the weights, as published."""
 

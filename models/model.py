@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .config import ModelConfig
 from .motion import MotionGuider
 from .objects import ObjectFeatures, ObjectGuider
-from .reference import APPEARANCE, ReferenceNet
+from .reference import APPEARANCE, PATCHES, ReferenceNet, patch_channels
 from .unet import Injections, KeysValues, UNet
 
 
@@ -28,7 +28,7 @@ class AnimationModel(nn.Module):
         environment_channels = (config.latent.channels + 1) if config.environment else 0
         self.denoiser = UNet(
             config.unet, in_channels=config.unet.in_channels + environment_channels, temporal=True,
-            operations=operations,
+            lookup=patch_channels(config), operations=operations,
         )
         self.reference = ReferenceNet(config, operations)
         self.motion = MotionGuider(config, operations)
@@ -53,9 +53,13 @@ class AnimationModel(nn.Module):
         for name, feature in features.items():
             if name == APPEARANCE:
                 projected[name] = (feature,)
-                continue
-            attn = self.denoiser.get_submodule(name).transformer_blocks[0].attn1
-            projected[name] = (attn.to_k(feature), attn.to_v(feature))
+            elif name == PATCHES:
+                for level in (self.denoiser.mid_block, *self.denoiser.up_blocks):
+                    for i, lookup in enumerate(level.lookups):
+                        projected[f"{level.name}.{i}"] = lookup.project(feature)
+            else:
+                attn = self.denoiser.get_submodule(name).transformer_blocks[0].attn1
+                projected[name] = (attn.to_k(feature), attn.to_v(feature))
         return projected
 
     def denoise(

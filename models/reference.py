@@ -10,7 +10,14 @@ from .config import ModelConfig
 from .layers import TimestepEmbedding
 from .unet import Injections, UNet
 
-APPEARANCE = "appearance"  # beside the attentions' names: the embedding of the whole picture
+APPEARANCE, PATCHES = "appearance", "patches"  # beside the attentions' names
+PATCH = 2  # latents a side
+FREQUENCIES = 4
+
+
+def patch_channels(config: ModelConfig) -> int | None:
+    """Channels of one patch with its place, or None where the model looks none up."""
+    return config.latent.channels * PATCH**2 + 4 * FREQUENCIES if config.reference.lookup else None
 
 
 class ReferenceNet(UNet):
@@ -24,6 +31,7 @@ class ReferenceNet(UNet):
         in_channels = config.unet.in_channels + 2 * self.coordinates
         super().__init__(config.unet, in_channels=in_channels, temporal=False, head=False, operations=operations)
         self.mode = config.reference.mode
+        self.lookup_patches = config.reference.lookup
         self.grid = config.reference.appearance_grid
         if self.grid is not None:
             # Not in paper: stands in for the CLIP embedding, for models that have no CLIP; starts at zero. It carries
@@ -41,7 +49,7 @@ class ReferenceNet(UNet):
             context: (B, L, D) image embedding for cross-attention, when the model has it.
         Returns:
             attention name → (B, tokens, C), the `norm1` outputs of the spatial self-attentions; and, where the model
-            has one, "appearance" → (B, 1, 4·C0), the embedding of the whole picture.
+            has them, "appearance" → (B, 1, 4·C0), the embedding of the whole picture, and "patches" → (B, r, C_p).
         """
         x = latents_BCHW
         if self.coordinates:
@@ -55,6 +63,8 @@ class ReferenceNet(UNet):
         if self.grid is not None:
             boxes = F.adaptive_avg_pool2d(latents_BCHW, self.grid).flatten(1)
             features[APPEARANCE] = self.appearance(boxes).unsqueeze(1)
+        if self.lookup_patches:
+            features[PATCHES] = _patches(latents_BCHW)
         return features
 
 
@@ -66,3 +76,16 @@ def _coordinates(x: Tensor) -> Tensor:
     columns = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
     grid_y, grid_x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([grid_x, grid_y]).expand(batch, -1, -1, -1)
+
+
+def _patches(latents: Tensor) -> Tensor:
+    """(B, r, C_p): the picture's latents, patch by patch, with the sines and cosines of each patch's place.
+
+    # Not in paper: a small model learns to look these up within minutes, where attention to features that are
+    # themselves still being learned takes hours.
+    """
+    patches = F.pixel_unshuffle(latents, PATCH)
+    rates = torch.pi * 2.0 ** torch.arange(FREQUENCIES, device=latents.device)
+    angles = _coordinates(patches).float()[:, :, None] * rates[:, None, None]
+    places = torch.cat([angles.sin(), angles.cos()], dim=2).flatten(1, 2).to(latents.dtype)
+    return torch.cat([patches, places], dim=1).flatten(2).transpose(1, 2)

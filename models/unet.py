@@ -19,6 +19,7 @@ from .config import UNetConfig
 from .layers import (
     Downsample,
     MotionModule,
+    ReferenceLookup,
     ResnetBlock,
     SpatialTransformer,
     TimestepEmbedding,
@@ -36,7 +37,7 @@ class Injections:
 
     frames: int = 1
     context: Tensor | None = None  # (B·F, L, D) for cross-attention
-    reference: KeysValues | None = None  # spatial attention name → keys, values (B·F, r, C)
+    reference: KeysValues | None = None  # name of a spatial attention, or layer for its lookup → (B·F, r, C) each
     appearance: Tensor | None = None  # (B·F, 4·C0) joins the time embedding
     blend: Blend | None = None  # (layer name, features) → blended features
     temporal: bool = True
@@ -47,7 +48,7 @@ class Level(nn.Module):
     """The layers of one resolution: resnets, spatial attentions, motion modules, and a resampler."""
 
     def __init__(self, name: str, channels_in: list[int], channels: int, config: UNetConfig, *, attention: bool,
-                 motion: bool, resampler: str | None, operations) -> None:
+                 motion: bool, resampler: str | None, operations, lookup: int | None = None) -> None:
         super().__init__()
         self.name = name
         embedding = 4 * config.block_out_channels[0]
@@ -60,6 +61,10 @@ class Level(nn.Module):
             self.attentions = nn.ModuleList(
                 [SpatialTransformer(channels, config.cross_attention_dim, config.heads, groups, operations)
                  for _ in range(count)]
+            )
+        if lookup is not None:
+            self.lookups = nn.ModuleList(
+                [ReferenceLookup(channels, lookup, config.heads, groups, operations) for _ in range(count)]
             )
         if motion:
             mm = config.motion_modules
@@ -80,6 +85,9 @@ class Level(nn.Module):
             x, features = self.attentions[index](x, injections.context, reference)
             if injections.features is not None:
                 injections.features[name] = features
+        keys_values = injections.reference.get(f"{self.name}.{index}") if injections.reference else None
+        if keys_values is not None:
+            x = self.lookups[index](x, keys_values)
         if injections.blend is not None:
             x = injections.blend(f"{self.name}.{index}", x)
         if injections.temporal and hasattr(self, "motion_modules"):
@@ -95,20 +103,21 @@ class UNet(nn.Module):
         in_channels: channels of the input convolution (noise, and environment and mask or coordinates after it).
         temporal: build motion modules.
         head: build the output norm and convolution (and the levels after the last spatial attention).
+        lookup: channels of the reference's patches that mid and up layers look up; None: they do not.
         operations: namespace of the layers (`torch.nn` or `comfy.ops…`).
     """
 
     def __init__(self, config: UNetConfig, *, in_channels: int, temporal: bool, head: bool = True,
-                 operations=nn) -> None:
+                 lookup: int | None = None, operations=nn) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.lookup = config, lookup
         widths = config.block_out_channels
         self.conv_in = operations.Conv2d(in_channels, widths[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0], operations)
         self.down_blocks = self._down_levels(temporal, operations)
         self.mid_block = Level(
             "mid_block", [widths[-1]] * 2, widths[-1], config, attention=True,
-            motion=temporal and config.motion_modules.mid_block, resampler=None, operations=operations,
+            motion=temporal and config.motion_modules.mid_block, resampler=None, operations=operations, lookup=lookup,
         )
         self.up_blocks = self._up_levels(temporal, head, operations)
         if head:
@@ -141,7 +150,7 @@ class UNet(nn.Module):
             levels.append(
                 Level(f"up_blocks.{i}", channels_in, width, self.config,
                       attention=self.config.attention[len(widths) - 1 - i], motion=temporal,
-                      resampler=None if i == last else "up", operations=operations)
+                      resampler=None if i == last else "up", operations=operations, lookup=self.lookup)
             )
         return levels
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from inhabit.models import AnimationModel
 from inhabit.models.config import ReferenceConfig, UNetConfig
-from inhabit.models.reference import APPEARANCE, ReferenceNet
+from inhabit.models.reference import APPEARANCE, PATCHES, ReferenceNet
 
 from .conftest import TINY_UNET, randomise, tiny_config
 
@@ -56,3 +56,32 @@ def test_levels_after_the_last_attention_are_not_built():
         features = net(torch.randn(1, 4, 8, 8), torch.randn(1, 1, 24))
     attentions = {n for n, m in model.denoiser.named_modules() if n.rsplit(".", 1)[0].endswith("attentions")}
     assert set(features) == {n for n in attentions if not n.startswith("down")}
+
+
+def test_lookup_is_attention_over_the_pictures_patches_and_their_places():
+    model = randomise(AnimationModel(tiny_config(reference=ReferenceConfig(lookup=True))))
+    picture, context = torch.randn(1, 4, 8, 6), torch.randn(1, 1, 24)
+    with torch.no_grad():
+        features = model.reference(picture, context)
+        projected = model.project_reference(features)
+    patches = features[PATCHES]
+    assert patches.shape == (1, 12, 32)
+    token = 7  # row 2, column 1 of 4 x 3 patches
+    torch.testing.assert_close(patches[0, token, :16], picture[0, :, 4:6, 2:4].reshape(16))
+    x, y = 0.0, 2 * 2 / 3 - 1
+    angles = torch.pi * torch.tensor([1.0, 2.0, 4.0, 8.0])
+    expected = torch.cat([torch.sin(x * angles), torch.cos(x * angles), torch.sin(y * angles), torch.cos(y * angles)])
+    torch.testing.assert_close(patches[0, token, 16:], expected, atol=1e-5, rtol=0)
+
+    layer = model.denoiser.up_blocks[1].lookups[0]
+    stock = torch.nn.MultiheadAttention(64, 4, bias=True, kdim=32, vdim=32, batch_first=True)
+    stock.q_proj_weight.data, stock.k_proj_weight.data = layer.to_q.weight.data, layer.to_k.weight.data
+    stock.v_proj_weight.data, stock.out_proj.weight.data = layer.to_v.weight.data, layer.to_out.weight.data
+    stock.out_proj.bias.data = layer.to_out.bias.data
+    frames = torch.randn(1, 64, 5, 3)
+    query = F.group_norm(frames, 8, layer.norm.weight, layer.norm.bias, eps=1e-6).flatten(2).transpose(1, 2)
+    with torch.no_grad():
+        found = stock(query, patches, patches)[0].transpose(1, 2).reshape(frames.shape)
+        torch.testing.assert_close(layer(frames, projected["up_blocks.1.0"]), frames + found, atol=1e-5, rtol=0)
+    places = {"mid_block.0"} | {f"up_blocks.{i}.{j}" for i in range(3) for j in range(3)}
+    assert places <= set(projected)
