@@ -35,6 +35,13 @@ SD15_VAE = dict(  # stabilityai/sd-vae-ft-mse and the VAE inside Stable Diffusio
     layers_per_block=2,
     latent_channels=4,
 )
+# Names of the attention in the files of 2022, sd-vae-ft-mse's among them; diffusers renames them in folders only.
+FIRST_ATTENTION_NAMES = {
+    ".query.": ".to_q.",
+    ".key.": ".to_k.",
+    ".value.": ".to_v.",
+    ".proj_attn.": ".to_out.0.",
+}
 
 
 class DiffusersAutoencoder(nn.Module):
@@ -121,15 +128,21 @@ def _load_clip(path: Path) -> nn.Module:
 
 
 def _vae_keys(tensors: dict[str, Tensor], config) -> dict[str, Tensor]:
-    """Diffusers' key names for a VAE that has them already or those of the original Stable Diffusion."""
+    """Diffusers' key names of today for a VAE that has these, its first ones, or the original Stable Diffusion's."""
     if any(".down_blocks." in name for name in tensors):
-        return tensors
+        return {_renamed(name): tensor for name, tensor in tensors.items()}
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     try:
         return convert_ldm_vae_checkpoint(dict(tensors), config)
     except (KeyError, IndexError, ValueError):
         return tensors  # of another kind: the names are compared next, and reported
+
+
+def _renamed(name: str) -> str:
+    for old, new in FIRST_ATTENTION_NAMES.items():
+        name = name.replace(old, new)
+    return name
 
 
 def _build_exactly(build: Callable[[], nn.Module], tensors: dict[str, Tensor], path: Path, kind: str) -> nn.Module:

@@ -5,6 +5,7 @@ import torch
 from diffusers import AutoencoderKL
 from inhabit.errors import InputError
 from inhabit.models.config import LatentConfig
+from inhabit.sampling import external
 from inhabit.sampling.external import image_context, load_vae
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -46,6 +47,22 @@ def test_vae_encodes_and_decodes_as_diffusers_does(vae):
         pictures = (expected.decode(latents / 0.18215).sample / 2 + 0.5).clamp(0, 1).movedim(1, -1)
     torch.testing.assert_close(codec.encode(images), latents)
     torch.testing.assert_close(codec.decode(latents), pictures)
+
+
+@pytest.mark.parametrize("names", ["today's", "the first ones"])
+def test_vae_from_one_file(vae, tmp_path, monkeypatch, names):
+    folder, expected = vae
+    monkeypatch.setattr(external, "SD15_VAE", {k: v for k, v in expected.config.items() if not k.startswith("_")})
+    tensors = expected.state_dict()
+    if names == "the first ones":
+        pairs = ((".to_q.", ".query."), (".to_k.", ".key."), (".to_v.", ".value."), (".to_out.0.", ".proj_attn."))
+        for new, old in pairs:
+            tensors = {name.replace(new, old): tensor for name, tensor in tensors.items()}
+        assert "encoder.mid_block.attentions.0.proj_attn.weight" in tensors
+    save_file(tensors, tmp_path / "vae.safetensors")
+    loaded = load_vae(tmp_path / "vae.safetensors", LATENT).vae.vae.state_dict()
+    assert loaded.keys() == expected.state_dict().keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.state_dict().items())
 
 
 def test_vae_of_another_shape_is_refused(vae, tmp_path):
