@@ -113,7 +113,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return path
         dtype = getattr(torch, self.recipe.export)
-        metadata = {"inhabit.step": str(self.step), "inhabit.recipe": self.recipe.model_dump_json()}
+        metadata = {"inhabit.step": str(self.step), "inhabit.recipe": self.recipe.for_header()}
         self.ema.store(self.parameters.values())
         self.ema.copy_to(self.parameters.values())
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -158,6 +159,13 @@ class Recipe(_Frozen):
     @property
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
+
+    def for_header(self) -> str:
+        """The recipe as JSON for the header of a model that others get: files by name, not by where they lie."""
+        values = self.model_dump(mode="json")
+        for part, key in ((values, "init"), (values, "codec"), (values["data"], "folder")):
+            part[key] = part[key] and Path(part[key]).name
+        return json.dumps(values)
 
     def stage_at(self, step: int) -> tuple[int, int]:
         """(index of the stage, its first global step) for global `step` of 0 … steps-1."""

@@ -9,6 +9,7 @@ from inhabit.models import load, load_codec
 from inhabit.training import Trainer, data
 from inhabit.training.loop import learning_rate_factor
 from inhabit.training.recipe import StageRecipe
+from safetensors import safe_open
 
 
 def _run(recipe, out, until=None, resume=False):
@@ -97,6 +98,9 @@ def test_average_follows_its_formula(tiny, tmp_path):
 def test_result_loads_with_its_codec_and_step(straight):
     path = straight.out / "model.safetensors"
     assert load(path).config == straight.model.config
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    assert header["inhabit.step"] == "6" and json.loads(header["inhabit.recipe"])["init"] == "start.safetensors"
     vae, mine = load_codec(path).vae.state_dict(), straight.codec.vae.state_dict()
     assert all(torch.allclose(vae[name], mine[name], atol=1e-3) for name in mine)
 
