@@ -25,6 +25,7 @@ def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, Late
     """Model and codec from the recipe's checkpoints, or freshly initialised from its seed; float32, channels last."""
     torch.manual_seed(recipe.seed)
     model = load(checkpoint_file(recipe.init)) if recipe.init else AnimationModel(model_config(recipe))
+    _check_sizes(recipe, model.config.size_multiple)
     codec = _codec(recipe, model.config)
     model.to(device)
     codec.vae.to(device)
@@ -46,6 +47,14 @@ def model_config(recipe: Recipe) -> ModelConfig:
         return ModelConfig.model_validate(values)
     except ValueError as error:
         raise InputError(f"model.overrides: {' '.join(str(error).split())[:300]}") from None
+
+
+def _check_sizes(recipe: Recipe, multiple: int) -> None:
+    sides = {"data.width": recipe.data.width, "data.height": recipe.data.height}
+    sides |= {f"stages.{s.name}.pictures.crop": s.pictures.crop for s in recipe.stages if s.kind == "autoencoder"}
+    for name, side in sides.items():
+        if side % multiple:
+            raise InputError(f"{name} is {side}, which {multiple} does not divide; give {side // multiple * multiple}")
 
 
 def _codec(recipe: Recipe, config: ModelConfig) -> LatentCodec:

@@ -40,6 +40,13 @@ def test_a_model_without_codec_cannot_train():
         networks(load_recipe("tiny", ["codec=null"]), torch.device("cpu"))
 
 
+@pytest.mark.parametrize("name", ["data.width", "data.height", "stages.0.pictures.crop"])
+def test_sides_that_the_model_does_not_divide_are_refused(tiny, name):
+    stage = "stages=[{name: a, kind: autoencoder, steps: 1, clips: 1, frames: 1}]"
+    with pytest.raises(InputError, match="100, which 8 does not divide; give 96"):
+        networks(tiny(stage, f"{name}=100"), torch.device("cpu"))
+
+
 def test_puppets_is_the_bundled_codec_and_another_one_is_refused(tmp_path, monkeypatch, checkpoint):
     config = model_config(load_recipe("tiny"))
     save(tmp_path / "bundled.safetensors", AnimationModel(config), PatchAutoencoder(config.autoencoder))
