@@ -172,12 +172,24 @@ class ReferenceLookup(nn.Module):
         """Patches (B, r, patch_channels) → keys and values (B, r, C)."""
         return self.to_k(patches), self.to_v(patches)
 
-    def forward(self, x: Tensor, keys_values: tuple[Tensor, Tensor]) -> Tensor:
-        """x (N, C, h, w), keys and values (N, r, C) → (N, C, h, w)."""
+    def forward(
+        self, x: Tensor, keys_values: tuple[Tensor, Tensor], colours: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """x (N, C, h, w), keys and values (N, r, C) → (N, C, h, w), and what the same attention makes of `colours`.
+
+        colours: (N, r, c), c at most C / heads, → (N, c, h, w), the mean over the heads. For training.
+        """
         height, width = x.shape[-2:]
+        key, value = keys_values
         query = self.to_q(rearrange(self.norm(x), "n c h w -> n (h w) c"))
-        found = self.to_out(attention(query, *keys_values, self.heads))
-        return x + rearrange(found, "n (h w) c -> n c h w", h=height, w=width)
+        found = self.to_out(attention(query, key, value, self.heads))
+        x = x + rearrange(found, "n (h w) c -> n c h w", h=height, w=width)
+        if colours is None:
+            return x, None
+        padded = F.pad(colours, (0, key.shape[-1] // self.heads - colours.shape[-1]))
+        seen = attention(query, key, padded.repeat(1, 1, self.heads).to(query.dtype), self.heads)
+        seen = seen.unflatten(-1, (self.heads, -1)).mean(dim=-2)[..., : colours.shape[-1]]
+        return x, rearrange(seen, "n (h w) c -> n c h w", h=height, w=width)
 
 
 class PositionTable(nn.Module):

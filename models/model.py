@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .config import ModelConfig
 from .motion import MotionGuider
 from .objects import ObjectFeatures, ObjectGuider
-from .reference import APPEARANCE, PATCHES, ReferenceNet, patch_channels
+from .reference import APPEARANCE, PATCHES, ReferenceNet, patch_channels, patch_colours
 from .unet import Injections, KeysValues, UNet
 
 
@@ -54,6 +54,7 @@ class AnimationModel(nn.Module):
             if name == APPEARANCE:
                 projected[name] = (feature,)
             elif name == PATCHES:
+                projected[name] = (patch_colours(feature, self.config.latent.channels),)
                 for level in (self.denoiser.mid_block, *self.denoiser.up_blocks):
                     for i, lookup in enumerate(level.lookups):
                         projected[f"{level.name}.{i}"] = lookup.project(feature)
@@ -74,6 +75,7 @@ class AnimationModel(nn.Module):
         motion: Tensor | None = None,
         objects: ObjectFeatures | None = None,
         temporal: bool = True,
+        seen: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Predict noise or velocity (`config.schedule.prediction`). A keyword left None is a mechanism switched off.
 
@@ -87,6 +89,7 @@ class AnimationModel(nn.Module):
             motion: (B, F, C0, h, w) from `model.motion`.
             objects: from `model.objects`, features of the same B·F frames.
             temporal: False for independent frames: motion modules are skipped.
+            seen: a dictionary to fill, layer name → (B·F, 4, h, w): the reference's colours where each layer looks.
         Returns:
             (B, F, 4, h, w).
         """
@@ -100,6 +103,8 @@ class AnimationModel(nn.Module):
         injections = Injections(
             context=context, reference=reference, appearance=appearance, blend=blend, temporal=temporal
         )
+        if seen is not None and reference is not None:
+            injections.colours, injections.seen = reference[PATCHES][0], seen
         added = rearrange(motion, "b f c h w -> (b f) c h w") if motion is not None else None
         x = self._with_environment(latents_BFCHW, environment, mask)
         return self.denoiser(x, timesteps_B.expand(batch), injections, added)

@@ -89,3 +89,8 @@ def _patches(latents: Tensor) -> Tensor:
     angles = _coordinates(patches).float()[:, :, None] * rates[:, None, None]
     places = torch.cat([angles.sin(), angles.cos()], dim=2).flatten(1, 2).to(latents.dtype)
     return torch.cat([patches, places], dim=1).flatten(2).transpose(1, 2)
+
+
+def patch_colours(patches: Tensor, channels: int) -> Tensor:
+    """The mean latents (B, r, channels) of patches from the ReferenceNet (B, r, C_p)."""
+    return patches[..., : channels * PATCH**2].unflatten(-1, (channels, PATCH**2)).mean(dim=-1)

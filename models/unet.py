@@ -39,6 +39,8 @@ class Injections:
     context: Tensor | None = None  # (B·F, L, D) for cross-attention
     reference: KeysValues | None = None  # name of a spatial attention, or layer for its lookup → (B·F, r, C) each
     appearance: Tensor | None = None  # (B·F, 4·C0) joins the time embedding
+    colours: Tensor | None = None  # (B·F, r, c) of the reference's patches, for training the lookups
+    seen: dict[str, Tensor] | None = None  # filled with what each layer's lookup makes of them: (B·F, c, h, w)
     blend: Blend | None = None  # (layer name, features) → blended features
     temporal: bool = True
     features: dict[str, Tensor] | None = None  # a dictionary here is filled: attention name → norm1 output (B·F, n, C)
@@ -87,7 +89,9 @@ class Level(nn.Module):
                 injections.features[name] = features
         keys_values = injections.reference.get(f"{self.name}.{index}") if injections.reference else None
         if keys_values is not None:
-            x = self.lookups[index](x, keys_values)
+            x, seen = self.lookups[index](x, keys_values, injections.colours)
+            if seen is not None:
+                injections.seen[f"{self.name}.{index}"] = seen
         if injections.blend is not None:
             x = injections.blend(f"{self.name}.{index}", x)
         if injections.temporal and hasattr(self, "motion_modules"):

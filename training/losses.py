@@ -68,6 +68,23 @@ def region_errors(predicted: Tensor, target: Tensor, character_BFHW: Tensor) -> 
     return {name: (error * weight).sum() / weight.sum().clamp(min=1e-6) for name, weight in weights.items()}
 
 
+def lookup_loss(seen: dict[str, Tensor], clean_NCHW: Tensor, character_NHW: Tensor) -> Tensor:
+    """How far the reference's colours where each layer looks are from the character's: mean squared, in its region.
+
+    # Not in paper: tells attention where to look from the first step on; without it the values have to become useful
+    before looking anywhere pays, and the other way round.
+
+    seen: layer → (N, C, h, w); clean (N, C, H, W) latents; character (N, H', W') 0…1.
+    """
+    losses = []
+    for colours in seen.values():
+        size = colours.shape[-2:]
+        weights = F.adaptive_avg_pool2d(character_NHW.unsqueeze(1), size)
+        error = (colours.float() - F.adaptive_avg_pool2d(clean_NCHW, size)).square() * weights
+        losses.append(error.sum() / (weights.sum() * colours.shape[1]).clamp(min=1))
+    return torch.stack(losses).mean()
+
+
 def _per_clip(alphas_cumprod: Tensor, timesteps_B: Tensor, latents: Tensor) -> Tensor:
     alpha = alphas_cumprod.to(latents.device, torch.float32)[timesteps_B]
     return alpha.view(-1, *[1] * (latents.dim() - 1))

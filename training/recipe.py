@@ -84,6 +84,8 @@ class LossRecipe(_Frozen):
     character: float = Field(1.0, gt=0)
     hands: float = Field(1.0, gt=0)
     face: float = Field(1.0, gt=0)
+    # Not in paper: weight of the colours that the reference lookups see against the character's own (`lookup_loss`).
+    lookup: float = Field(0.0, ge=0)
 
 
 class PictureRecipe(_Frozen):

@@ -104,9 +104,14 @@ class AnimationStage(nn.Module):
                 clean, conditions = clean.flatten(0, 1).unsqueeze(1), _each_frame(conditions, self.stage.frames)
             noise, timesteps = self._noise(clean, step, rank)
             noisy = losses.add_noise(clean, noise, self.alphas, timesteps)
-            predicted = self.model.denoise(noisy, timesteps, temporal=temporal, **conditions)
+            seen: dict[str, Tensor] | None = {} if self.stage.loss.lookup else None
+            predicted = self.model.denoise(noisy, timesteps, temporal=temporal, seen=seen, **conditions)
         target = losses.diffusion_target(clean, noise, self.alphas, timesteps, self.prediction)
-        return self._losses(predicted, target, timesteps, batch)
+        values = self._losses(predicted, target, timesteps, batch)
+        if seen:
+            values["lookup"] = losses.lookup_loss(seen, clean.flatten(0, 1), batch["character_BFHW"].flatten(0, 1))
+            values["loss"] = values["loss"] + self.stage.loss.lookup * values["lookup"]
+        return values
 
     def conditions(self, batch: dict[str, Tensor], off: dict[str, bool]) -> tuple[Tensor, dict]:
         """Clean latents (B, F, C, h, w) and the denoiser's keyword arguments."""

@@ -82,6 +82,10 @@ def test_lookup_is_attention_over_the_pictures_patches_and_their_places():
     query = F.group_norm(frames, 8, layer.norm.weight, layer.norm.bias, eps=1e-6).flatten(2).transpose(1, 2)
     with torch.no_grad():
         found = stock(query, patches, patches)[0].transpose(1, 2).reshape(frames.shape)
-        torch.testing.assert_close(layer(frames, projected["up_blocks.1.0"]), frames + found, atol=1e-5, rtol=0)
+        result, seen = layer(frames, projected["up_blocks.1.0"], projected[PATCHES][0])
+        torch.testing.assert_close(result, frames + found, atol=1e-5, rtol=0)
+        weights = stock(query, patches, patches)[1]  # the mean over the heads
+    colours = F.avg_pool2d(picture, 2).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(seen.flatten(2).transpose(1, 2), weights @ colours, atol=1e-5, rtol=0)
     places = {"mid_block.0"} | {f"up_blocks.{i}.{j}" for i in range(3) for j in range(3)}
     assert places <= set(projected)
