@@ -19,7 +19,7 @@ venv: $(INSTALLED)
 # torch and torchvision come first and together, so that their versions fit; the pack's own requirements list neither.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Inhabit needs Python 3.11 or newer, this is %d.%d: make PYTHON=/path/to/python3.11 ..." % sys.version_info[:2])'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --disable-pip-version-check torch torchvision
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[evaluation,train,test]'
 	$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check opencv-python-headless

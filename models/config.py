@@ -137,7 +137,7 @@ class ModelConfig(_Frozen):
     @property
     def size_multiple(self) -> int:
         """Frame sides must be multiples of this many pixels (8 at least, as ComfyUI's images are cropped to)."""
-        return max(8, self.latent.downscale)
+        return max(8, self.latent.downscale * (2 if self.reference.lookup else 1))
 
 
 PRESETS: dict[str, ModelConfig] = {

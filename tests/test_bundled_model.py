@@ -1,0 +1,21 @@
+"""The bundled model is in the repository, small, and what the `puppets` preset builds."""
+
+import json
+
+from safetensors import safe_open
+
+from inhabit.models import BUNDLED, PRESETS, load, load_codec, read_config
+
+LIMIT = 40 * 2**20
+
+
+def test_it_loads_with_its_autoencoder_and_is_the_preset():
+    assert read_config(BUNDLED) == PRESETS["puppets"]
+    assert load(BUNDLED).config.name == "puppets" and load_codec(BUNDLED).downscale == 4
+
+
+def test_it_is_small_and_its_header_names_no_folder():
+    assert BUNDLED.stat().st_size <= LIMIT
+    with safe_open(BUNDLED, "pt") as file:
+        recipe = json.loads(file.metadata().get("inhabit.recipe", "{}"))
+    assert not [value for value in (recipe.get("init"), recipe.get("codec")) if value and "/" in value]
