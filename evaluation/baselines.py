@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import torch
 
+from ..media import to_float, to_uint8
+
 INPAINT_RADIUS = 3  # px
 GRABCUT_ROUNDS = 5
 
@@ -17,9 +19,9 @@ def inpainted_environment(driving_FHWC: torch.Tensor, mask_FHW: torch.Tensor) ->
     """
     frames = [
         cv2.inpaint(frame, hole, INPAINT_RADIUS, cv2.INPAINT_TELEA)
-        for frame, hole in zip(_to_uint8(driving_FHWC), _to_uint8(mask_FHW >= 0.5), strict=True)
+        for frame, hole in zip(to_uint8(driving_FHWC), to_uint8(mask_FHW >= 0.5), strict=True)
     ]
-    return torch.from_numpy(np.stack(frames)).float() / 255
+    return to_float(np.stack(frames))
 
 
 def pasted_reference(
@@ -61,7 +63,7 @@ def cut_out(picture_HWC: torch.Tensor) -> torch.Tensor:
     labels[int(0.02 * height) : int(0.98 * height), int(0.2 * width) : int(0.8 * width)] = cv2.GC_PR_FGD
     cv2.setRNGSeed(0)  # its colour clusters start at random
     state = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(_to_uint8(picture_HWC), labels, None, *state, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(to_uint8(picture_HWC), labels, None, *state, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
     mask = torch.from_numpy(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32))
     return mask if mask.any() else torch.ones_like(mask)
 
@@ -93,10 +95,6 @@ def baselines(
         "pasted_reference": pasted_reference(environment, reference_HWC, character_FHW, reference_mask_HW),
         "driving": driving_FHWC,
     }
-
-
-def _to_uint8(values: torch.Tensor) -> np.ndarray:
-    return (values.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def _resize(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

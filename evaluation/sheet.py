@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
-from ..media.atomic import atomic_file
+from ..media import atomic_file, to_uint8
 
 CELL = 160  # px, the longer side of one frame
 GAP = 6
@@ -79,8 +79,7 @@ def _cell_size(frames_FHWC: torch.Tensor) -> tuple[int, int]:
 
 
 def _picture(frame_HWC: torch.Tensor, size: tuple[int, int]) -> Image.Image:
-    values = (frame_HWC.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    return Image.fromarray(values).resize(size, Image.Resampling.LANCZOS)
+    return Image.fromarray(to_uint8(frame_HWC)).resize(size, Image.Resampling.LANCZOS)
 
 
 def _portrait(reference: torch.Tensor, longest: int) -> Image.Image:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import comfy.model_management
 import comfy.utils
-import numpy as np
-import torch
 from comfy_api.latest import io
-from torch import Tensor
 
+from ..media import to_float
 from ..scenes import KINDS, render_scene
 from .inputs import chosen
 from .kinds import PoseKeypoint, schema
@@ -62,19 +60,14 @@ class InhabitSampleScene(io.ComfyNode):
             bar.update(1)
 
         scene = render_scene(seed, kind, frames, width, height, progress=progress)
-        depth = torch.from_numpy(np.ascontiguousarray(scene.depth)).float()
         return io.NodeOutput(
-            _floats(scene.reference)[None],
-            _floats(scene.driving),
+            to_float(scene.reference)[None],
+            to_float(scene.driving),
             scene.pose,
-            depth.unsqueeze(-1).expand(-1, -1, -1, 3).contiguous(),
-            _floats(scene.character),
-            _floats(scene.object),
-            _floats(scene.hands),
-            _floats(scene.face),
-            _floats(scene.target),
+            to_float(scene.depth).unsqueeze(-1).expand(-1, -1, -1, 3).contiguous(),
+            to_float(scene.character),
+            to_float(scene.object),
+            to_float(scene.hands),
+            to_float(scene.face),
+            to_float(scene.target),
         )
-
-
-def _floats(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255

@@ -15,6 +15,7 @@ from ..media import parse_poses, read_depth, read_image, read_mask, read_pose, r
 from ..media.video import FOLDER_FPS
 from ..models import ModelConfig
 from ..perception import dilate, render_skeleton, shape_agnostic_mask, structured_depth
+from ..perception.skeleton import SKELETON_THRESHOLD
 from .conditions import DrivingConditions
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ SMALLEST_REFERENCE = 32  # pixels a side
 SHAPE_TOLERANCE = 0.05  # width / height may differ by this share between the inputs of one run
 WORKING_SIDE = {"puppets": 128}  # pixels: the short side a model was trained at, by its config's name
 USUAL_WORKING_SIDE = 512
-SKELETON_ON = 0.1  # brightness, 0…1
 SKELETON_MARGIN = 0.10  # of the skeleton's height: how far head, hair and clothes reach beyond the drawn lines
 
 
@@ -163,7 +163,7 @@ def skeleton_mask(skeleton_FHWC: Tensor) -> Tensor:
 
     # Not in paper: stands in for the character's mask where a skeleton is all there is.
     """
-    on_FHW = skeleton_FHWC.amax(dim=-1) > SKELETON_ON
+    on_FHW = skeleton_FHWC.amax(dim=-1) > SKELETON_THRESHOLD
     tallest = max(_extent(on.any(dim=1)) for on in on_FHW)
     return dilate(on_FHW.float(), SKELETON_MARGIN * tallest)
 
@@ -187,7 +187,7 @@ def _read_motion(path: Path) -> _Motion:
         width, height = (keypoints[0].get(f"canvas_{side}") for side in ("width", "height"))
         return _Motion(path, (width, height) if width and height else None, FOLDER_FPS, keypoints=keypoints)
     video = read_video(path)
-    lit = (video.frames.max(axis=-1) > SKELETON_ON * 255).mean()
+    lit = (video.frames.max(axis=-1) > SKELETON_THRESHOLD * 255).mean()
     if lit == 0:
         raise InputError(f"{path} is black in every frame: give --pose a video of drawn skeletons, or a JSON file")
     if lit > 0.5:
