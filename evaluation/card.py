@@ -25,6 +25,7 @@ from ..models import BUNDLED, AnimationModel, LatentCodec, load, load_codec
 from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
 from ..sampling import DrivingConditions, animate
 from ..sampling.paste_back import paste_back
+from ..sampling.request import choose_device
 from ..scenes import HELD_OUT_SEED, KINDS, Scene, render_scene
 from .baselines import baselines
 from .metrics import Scores, character_region, mean_scores, measure_regions
@@ -79,11 +80,10 @@ def scene_clips(
 ) -> dict[str, Tensor]:
     """Return every clip of one scene by name, IMAGE (F, H, W, 3); `done` is called after each run of the model."""
     reference, conditions = scene_conditions(scene)
-
     options = {"steps": settings.steps, "guidance": settings.guidance, "seed": settings.seed, "progress": False}
 
-    def run(given: DrivingConditions, *without: str) -> Tensor:
-        frames = animate(model, codec, reference, given, without=without, **options)
+    def run(given: DrivingConditions, *off: str) -> Tensor:
+        frames = animate(model, codec, reference, given, without=off, **options)
         done()
         return frames
 
@@ -118,10 +118,12 @@ def scene_scores(scene: Scene, clips: dict[str, Tensor]) -> dict[str, dict[str, 
 def make_card(model_path: Path, out: Path, settings: CardSettings, device: str = "cpu") -> dict:
     """Measure a model over held-out scenes, write card.json, card.md and scenes/*.png to `out`, return the numbers.
 
-    Raises InputError for a checkpoint that cannot be used or bundles no VAE, and for fewer than one scene.
+    Raises InputError for a checkpoint that cannot be used or bundles no VAE, for fewer than one scene, and for a device
+    that is not there.
     """
     if settings.scenes < 1:
         raise InputError(f"--scenes is {settings.scenes}: give 1 or more")
+    device = choose_device(device)
     model, codec = load(model_path, device), load_codec(model_path, device)
     if codec is None:
         raise InputError(f"{model_path} bundles no VAE: the card is made for models that do")
@@ -192,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="card", description="Measure a model over held-out puppet scenes.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="checkpoint (default: the bundled one)")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, …")
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out the removed conditions")
     for name, kind in (
         ("scenes", int),
