@@ -17,6 +17,7 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+WRITING = ".writing-"  # how the names of unfinished checkpoints begin
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def save_state(folder: Path, state: Saved, keep: int) -> Path:
     """Write `folder/step-NNNNNNNN`: temp directory → fsync → manifest with hashes → rename → prune to `keep`."""
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{state.step:08d}"
-    temporary = folder / f".writing-{final.name}-{os.getpid()}"
+    temporary = folder / f"{WRITING}{final.name}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -58,7 +59,9 @@ def save_state(folder: Path, state: Saved, keep: int) -> Path:
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete the oldest checkpoints, and only once `keep` newer ones are valid."""
+    """Delete what killed processes left half-written, and the oldest checkpoints once `keep` newer ones are valid."""
+    for path in folder.glob(f"{WRITING}*"):
+        shutil.rmtree(path, ignore_errors=True)
     valid = 0
     for path in _newest_first(folder):
         if valid >= keep:

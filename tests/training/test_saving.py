@@ -37,11 +37,13 @@ def test_death_before_the_rename_leaves_the_older_checkpoint(tmp_path, monkeypat
     assert load_newest(tmp_path).step == 1
 
 
-def test_leftovers_of_a_killed_process_are_ignored(tmp_path):
+def test_leftovers_of_a_killed_process_are_ignored_and_go_with_the_next_save(tmp_path):
     save_state(tmp_path, _state(1), keep=2)
     (tmp_path / ".writing-step-00000002-1").mkdir()
     (tmp_path / ".writing-step-00000002-1" / "state.safetensors").write_bytes(b"half")
     assert load_newest(tmp_path).step == 1
+    save_state(tmp_path, _state(2), keep=2)
+    assert _steps(tmp_path) == ["step-00000001", "step-00000002"]
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "no manifest", "no state"])
