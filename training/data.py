@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -122,14 +123,20 @@ class FolderScenes:
             raise InputError(f"{folder} has {meta['frames']} frames, a stage needs {frames}: lower the stage's frames")
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
-        """A clip of a random folder; its reference is cut from another frame, or shows the other character."""
+        """A clip of a random folder; its reference is cut from a frame with the character, or shows the other one.
+
+        Raises InputError for a folder whose mask is empty in every frame.
+        """
         folder = self.folders[int(rng.integers(len(self.folders)))]
         scene = read_scene(folder)
         height, width = scene.driving.shape[1:3]
         chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
         cross = rng.random() < self.recipe.cross_identity
-        other = int(rng.integers(len(scene.driving)))
-        cut = None if cross else _cut_out(rng, scene.driving[other], scene.character[other], None)
+        shown = np.flatnonzero((scene.character > 127).any(axis=(1, 2)))
+        if not len(shown):
+            raise InputError(f"{folder / 'mask.mkv'} shows no character in any of {len(scene.character)} frames: mark it white")
+        other = int(shown[rng.integers(len(shown))])
+        cut = None if cross else augmentation.reference_from_frame(rng, scene.driving[other], scene.character[other])
         return Clip(
             driving=scene.driving[chosen],
             target=(scene.target if cross else scene.driving)[chosen],
@@ -156,8 +163,8 @@ def _stack(frames: list, name: str) -> np.ndarray:
     return np.stack([getattr(frame, name) for frame in frames])
 
 
-def _cut_out(rng: Generator, image: np.ndarray, mask: np.ndarray, otherwise: np.ndarray | None) -> np.ndarray:
-    if otherwise is not None and not (mask > 127).any():
+def _cut_out(rng: Generator, image: np.ndarray, mask: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    if not (mask > 127).any():
         return otherwise
     return augmentation.reference_from_frame(rng, image, mask)
 
@@ -237,6 +244,14 @@ def batches(recipe: Recipe, rank: int, start: int) -> DataLoader:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"  # Windows
         options = {"prefetch_factor": 2, "multiprocessing_context": method, "worker_init_fn": _start_worker}
     return DataLoader(data, batch_size=None, sampler=range(start, recipe.steps), num_workers=recipe.workers, **options)
+
+
+def read(loader: Iterable[Batch | Pictures]) -> Iterator[Batch | Pictures]:
+    """The loader's batches. An InputError out of a worker process comes without the worker's traceback."""
+    try:
+        yield from loader
+    except InputError as error:
+        raise InputError(str(error).rpartition(f"{InputError.__module__}.InputError: ")[2].strip()) from None
 
 
 def _start_worker(worker: int) -> None:

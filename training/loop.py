@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..models import save
 from . import start
-from .data import batches, to_device
+from .data import batches, read, to_device
 from .recipe import Recipe, StageRecipe
 from .saving import Saved, load_newest, save_state
 from .stages import Stage, make_stage
@@ -63,7 +63,7 @@ class Trainer:
             raise InputError(f"{self.out} already holds a training; go on with --resume, or give another --out")
         with _stop_signals() as stopped, self._progress(progress) as bar:
             logged = self.step, time.perf_counter()
-            for batch in batches(self.recipe, self.accelerator.process_index, self.step):
+            for batch in read(batches(self.recipe, self.accelerator.process_index, self.step)):
                 values = self.train_step(batch)
                 bar.update()
                 if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:

@@ -1,5 +1,6 @@
 import os
 import signal
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from inhabit.errors import InputError
 from inhabit.scenes import SceneRenderer, render_scene
 from inhabit.scenes.files import write_scene
 from inhabit.training import data
-from inhabit.training.data import StepBatches, batches, choose_frames, to_device
+from inhabit.training.data import StepBatches, batches, choose_frames, read, to_device
 
 PLAIN = ["stages.0.augmentation={flip: 0, scale: 0, inference_blocks: 1}"]
 
@@ -146,6 +147,23 @@ def test_clips_from_scene_folders(tiny, tmp_path):
         (tmp_path / "meta.json").write_text(content)
         with pytest.raises(InputError, match="meta.json"):
             StepBatches(tiny(folders))
+
+
+def test_the_reference_is_cut_from_a_frame_that_shows_the_character(tiny, tmp_path):
+    """Own footage: the character enters in the last frame alone, or never."""
+    scene = render_scene(3, "walk", frames=6, width=96, height=96)
+    character = scene.character.copy()
+    character[:-1] = 0
+    write_scene(replace(scene, character=character), tmp_path / "a")
+    own = "data.cross_identity=0"
+    steps = StepBatches(tiny(*PLAIN, f"data.folder={tmp_path}", own))
+    assert all(steps[step].reference_BHWC.float().std() > 5 for step in range(4))
+    write_scene(replace(scene, character=np.zeros_like(character)), tmp_path / "a")
+    for workers in (0, 1):
+        recipe = tiny(*PLAIN, f"data.folder={tmp_path}", own, f"workers={workers}")
+        with pytest.raises(InputError) as caught:
+            list(read(batches(recipe, 0, start=0)))
+        assert str(caught.value) == f"{tmp_path / 'a' / 'mask.mkv'} shows no character in any of 6 frames: mark it white"
 
 
 def test_held_out_folders_are_refused(tiny, tmp_path):
