@@ -134,7 +134,8 @@ class FolderScenes:
         cross = rng.random() < self.recipe.cross_identity
         shown = np.flatnonzero((scene.character > 127).any(axis=(1, 2)))
         if not len(shown):
-            raise InputError(f"{folder / 'mask.mkv'} shows no character in any of {len(scene.character)} frames: mark it white")
+            mask, count = folder / "mask.mkv", len(scene.character)
+            raise InputError(f"{mask} shows the character in none of its {count} frames: mark it white there")
         other = int(shown[rng.integers(len(shown))])
         cut = None if cross else augmentation.reference_from_frame(rng, scene.driving[other], scene.character[other])
         return Clip(

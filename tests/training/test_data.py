@@ -163,7 +163,8 @@ def test_the_reference_is_cut_from_a_frame_that_shows_the_character(tiny, tmp_pa
         recipe = tiny(*PLAIN, f"data.folder={tmp_path}", own, f"workers={workers}")
         with pytest.raises(InputError) as caught:
             list(read(batches(recipe, 0, start=0)))
-        assert str(caught.value) == f"{tmp_path / 'a' / 'mask.mkv'} shows no character in any of 6 frames: mark it white"
+        mask = tmp_path / "a" / "mask.mkv"
+        assert str(caught.value) == f"{mask} shows the character in none of its 6 frames: mark it white there"
 
 
 def test_held_out_folders_are_refused(tiny, tmp_path):
