@@ -252,7 +252,12 @@ class Run:
         self._motion: tuple[object, Tensor] | None = None
 
     def reference(self, name: int | None) -> object | None:
-        """Return the keys and values of `ReferenceCond.name`."""
+        """Return the keys and values of `ReferenceCond.name`. Raises InputError where no sampling run made them."""
+        if name is not None and name not in self.references:
+            raise InputError(
+                "the model is called outside of a sampling run that knows its reference; sample with KSampler, "
+                "SamplerCustomAdvanced or Inhabit Windowed Sampler"
+            )
         return None if name is None else self.references[name]
 
     def motion(self, model: AnimationModel, skeleton: Tensor | None, depth: Tensor | None, options: dict):

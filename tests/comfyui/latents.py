@@ -141,6 +141,7 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
         "62 x 64 pixels": lambda: environment.execute([], [], vae, given.driving[:, :, :62], given.mask[:, :, :62]),
         "7 frames but the driving video has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
         "32x64": lambda: environment.execute([], [], vae, given.driving, given.mask[:, :, :32]),
+        "outside of a sampling run": lambda: host.Run().reference(1),
         "(8, 64, 64)": lambda: environment.execute([], [], vae, given.driving[..., 0], given.mask),
     }
     said = {}
