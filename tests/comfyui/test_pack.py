@@ -15,7 +15,7 @@ from inhabit.media import read_video, write_lossless, write_pose
 from inhabit.scenes import render_scene
 from PIL import Image
 
-from .server import PACK, ROOT, ComfyServer, failure
+from .server import PACK, ROOT, RUN_SECONDS, ComfyServer, failure
 
 WORKFLOWS = ("first-animation", "ksampler")
 SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "steps": 2}  # two windows a step
@@ -149,8 +149,10 @@ def test_an_interrupt_ends_the_sampling(comfyui: ComfyServer):
     prompt = small(workflow("first-animation"))
     inputs_of(prompt, "InhabitWindowedSampler")["steps"] = 1000
     number = comfyui.queue(prompt)
+    deadline = time.monotonic() + RUN_SECONDS
     while " 1/1000 [" not in comfyui.log.read_text(errors="replace"):
         assert not comfyui.get(f"/history/{number}"), comfyui.log_tail()
+        assert time.monotonic() < deadline, comfyui.log_tail()
         time.sleep(0.2)
     comfyui.post("/interrupt", {})
     events = [name for name, _ in comfyui.wait(number)["status"]["messages"]]
