@@ -4,15 +4,6 @@ from inhabit.models import AnimationModel, PatchAutoencoder, save
 from inhabit.training import load_recipe
 from inhabit.training.start import model_config
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 SMALL_CODEC = "model.overrides.autoencoder={encoder_channels: 16, decoder_channels: 16, blocks: 1}"
 
 

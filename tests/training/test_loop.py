@@ -29,7 +29,6 @@ def straight(tmp_path_factory, checkpoint):
     """Six uninterrupted steps: four spatial, two temporal."""
     from inhabit.training import load_recipe
 
-    torch.set_num_threads(1)
     return _run(load_recipe("tiny", [f"init={checkpoint}", "codec=null"]), tmp_path_factory.mktemp("straight"))
 
 
