@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress:
     """
     if out.suffix.lower() not in (".mp4", ".mkv") or out.is_dir():
         raise InputError(f"--out {out} names no video: give a name that ends in .mp4, or .mkv for lossless")
+    _require_writable(out)
     choose_device(settings.device)
     animation = animate_inputs(load_inputs(files, read_config(settings.checkpoint)), settings, progress)
     write = write_lossless if out.suffix.lower() == ".mkv" else write_video
@@ -121,6 +123,13 @@ def choose_dtype(name: str | None, device: str) -> torch.dtype:
     if name not in DTYPES:
         raise InputError(f"--dtype is {name}: give one of {', '.join(DTYPES)}")
     return DTYPES[name]
+
+
+def _require_writable(out: Path) -> None:
+    """Raise InputError unless `out` can be made: in its folder, or in the nearest one above that exists."""
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"--out {out} cannot be written, {folder} is no folder you can write to: give another name")
 
 
 def _codec(settings: RunSettings, config: ModelConfig, device: str) -> LatentCodec:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from inhabit.cli import main
 from inhabit.media import read_video, write_image, write_lossless, write_video
+from inhabit.sampling import request
 from safetensors.torch import save_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,10 +182,12 @@ def test_old_output_survives_a_refusal(animate, clip):
     assert (clip.out / "result.mkv").read_bytes() == b"an older result"
 
 
-def test_a_folder_that_cannot_be_written_is_named(animate, clip):
+def test_a_folder_that_cannot_be_written_is_named_before_sampling(animate, clip, monkeypatch):
     (clip.out / "file").write_bytes(b"")
+    monkeypatch.setattr(request, "animate_inputs", lambda *_: pytest.fail("sampled for nothing"))
     code, error = animate(out=clip.out / "file" / "result.mkv")
-    assert code == 2 and "file" in error.splitlines()[-1] and error.splitlines()[-1].startswith("inhabit: error: ")
+    last = error.splitlines()[-1]
+    assert code == 2 and last.startswith("inhabit: error: ") and "file is no folder" in last
 
 
 @pytest.mark.parametrize(
