@@ -9,16 +9,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import signal
 import sys
 import textwrap
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InputError
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 PACKAGES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}  # modules of another name
 DEMO_SEED = 900_004
+SMALLER = {  # what takes less of a GPU's memory, by command
+    "animate": "give a smaller --window or --size",
+    "demo": "give a smaller --size",
+    "train": "lower clips or frames of the recipe's stages",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,12 +37,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 2 for input that cannot be used, 130 when interrupted."""
+    """Run one command and return its exit status: 0, 2 for input that cannot be used, 130 or 143 when stopped."""
     _start_logging()
     try:
-        options = build_parser().parse_args(arguments)
-        return options.command(options) or 0
-    except SystemExit as leaving:  # argparse, after --help
+        with _orderly_termination():
+            options = build_parser().parse_args(arguments)
+            return _run(options)
+    except SystemExit as leaving:  # argparse, after --help, or SIGTERM
         return leaving.code or 0
     except InputError as error:
         return _fail(str(error))
@@ -48,6 +57,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("inhabit: interrupted, nothing half-written is left", file=sys.stderr)
         return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        return options.command(options) or 0
+    except RuntimeError as error:
+        torch = sys.modules.get("torch")  # not imported for this
+        if torch is None or not isinstance(error, torch.cuda.OutOfMemoryError):
+            raise
+        fix = SMALLER.get(options.command.__name__, "use --device cpu")
+        return _fail(f"the GPU's memory does not suffice: {fix}")
+
+
+@contextmanager
+def _orderly_termination() -> Iterator[None]:
+    """Let SIGTERM leave as Ctrl-C does, so that no half-written file stays; a handler that is there stays, too."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave(*_) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would disturb the tidying up
+    print("inhabit: terminated, nothing half-written is left", file=sys.stderr)
+    raise SystemExit(TERMINATED)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,11 +1,16 @@
 """The other commands, end to end at the smallest size, and the help of all."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import torch
 from inhabit.cli import main
+from inhabit.evaluation import demo
 from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video
 
 COMMANDS = ("scene", "animate", "demo", "train", "bench")
@@ -67,6 +72,32 @@ def test_train_makes_a_model_that_animate_takes(tmp_path, animate, clip):
     assert main(["train", *arguments]) == 0
     code, error = animate(model=tmp_path / "run" / "model.safetensors", steps=1)
     assert code == 0, error
+
+
+def test_a_terminated_command_leaves_nothing_half_written(tmp_path, monkeypatch, capsys):
+    def render(*arguments):
+        [unfinished] = tmp_path.iterdir()
+        assert unfinished.name.endswith(".part")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)  # until the signal arrives
+        raise AssertionError("SIGTERM did not end the command")
+
+    monkeypatch.setattr(demo, "render_scene", render)
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 143
+    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err.count("\n") == 1
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_full_gpu_is_one_line(tmp_path, monkeypatch, capsys):
+    def render(*arguments):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n...")
+
+    monkeypatch.setattr(demo, "render_scene", render)
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 2
+    assert capsys.readouterr().err == "inhabit: error: the GPU's memory does not suffice: give a smaller --size\n"
+    monkeypatch.setattr(demo, "render_scene", lambda *arguments: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        main(["demo", "--out", str(tmp_path / "demo")])
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
