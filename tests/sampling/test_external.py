@@ -1,5 +1,7 @@
 """Full-size companions, against the libraries they come from."""
 
+import re
+
 import pytest
 import torch
 from diffusers import AutoencoderKL
@@ -49,7 +51,7 @@ def test_vae_encodes_and_decodes_as_diffusers_does(vae):
     torch.testing.assert_close(codec.decode(latents), pictures)
 
 
-@pytest.mark.parametrize("names", ["today's", "the first ones"])
+@pytest.mark.parametrize("names", ["today's", "the first ones", "Stable Diffusion's"])
 def test_vae_from_one_file(vae, tmp_path, monkeypatch, names):
     folder, expected = vae
     monkeypatch.setattr(external, "SD15_VAE", {k: v for k, v in expected.config.items() if not k.startswith("_")})
@@ -59,10 +61,29 @@ def test_vae_from_one_file(vae, tmp_path, monkeypatch, names):
         for new, old in pairs:
             tensors = {name.replace(new, old): tensor for name, tensor in tensors.items()}
         assert "encoder.mid_block.attentions.0.proj_attn.weight" in tensors
+    if names == "Stable Diffusion's":
+        tensors = dict(original(*item) for item in tensors.items())
+        assert "decoder.up.3.upsample.conv.weight" in tensors and tensors["encoder.mid.attn_1.q.weight"].ndim == 4
     save_file(tensors, tmp_path / "vae.safetensors")
     loaded = load_vae(tmp_path / "vae.safetensors", LATENT).vae.vae.state_dict()
     assert loaded.keys() == expected.state_dict().keys()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.state_dict().items())
+
+
+def original(name: str, tensor: torch.Tensor) -> tuple[str, torch.Tensor]:
+    """A tensor as CompVis' `ldm.modules.diffusionmodules.model` names it; its attention is made of 1×1 convolutions."""
+    name = re.sub(r"down_blocks\.(\d)\.resnets", r"down.\1.block", name)
+    name = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", name)
+    name = re.sub(r"up_blocks\.(\d)\.resnets", lambda found: f"up.{3 - int(found[1])}.block", name)
+    name = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda found: f"up.{3 - int(found[1])}.upsample", name)
+    name = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", name)
+    name = name.replace("conv_shortcut", "nin_shortcut").replace("conv_norm_out", "norm_out")
+    if "attentions" in name:
+        if name.endswith("weight") and tensor.ndim == 2:
+            tensor = tensor[:, :, None, None].clone()
+        name = name.replace("mid_block.attentions.0", "mid.attn_1").replace("group_norm", "norm")
+        name = re.sub(r"to_([qkv])", r"\1", name).replace("to_out.0", "proj_out")
+    return name, tensor
 
 
 def test_vae_of_another_shape_is_refused(vae, tmp_path):
