@@ -2,9 +2,8 @@
 
 import json
 
-from safetensors import safe_open
-
 from inhabit.models import BUNDLED, PRESETS, load, load_codec, read_config
+from safetensors import safe_open
 
 LIMIT = 40 * 2**20
 
