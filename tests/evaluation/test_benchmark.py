@@ -48,6 +48,7 @@ def test_all_conditions_are_on(shapes):
 def test_the_twin_has_the_same_weights_in_its_own_memory(shapes):
     model = bench.build(shapes)
     own, twin = model.denoiser.state_dict(), bench.diffusers_twin(shapes, model).state_dict()
+    own = {name: tensor for name, tensor in own.items() if ".lookups." not in name}  # diffusers has no such layer
     assert own.keys() == twin.keys()
     own["conv_in.weight"] = own["conv_in.weight"][:, :4]
     assert all(torch.equal(own[name], twin[name]) for name in own)
