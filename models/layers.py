@@ -157,7 +157,7 @@ class SpatialTransformer(nn.Module):
 
 
 class ReferenceLookup(nn.Module):
-    """Attention of a frame's pixels over the reference picture's patches alone; keys and values come projected."""
+    """Attention of a clip's pixels over the reference picture's patches alone; keys and values come projected."""
 
     def __init__(self, channels: int, patch_channels: int, heads: int, groups: int, operations) -> None:
         super().__init__()
@@ -175,21 +175,21 @@ class ReferenceLookup(nn.Module):
     def forward(
         self, x: Tensor, keys_values: tuple[Tensor, Tensor], colours: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """x (N, C, h, w), keys and values (N, r, C) → (N, C, h, w), and what the same attention makes of `colours`.
+        """x (B·F, C, h, w), keys and values (B, r, C) → (B·F, C, h, w), and what the same attention makes of `colours`.
 
-        colours: (N, r, c), c at most C / heads, → (N, c, h, w), the mean over the heads. For training.
+        colours: (B, r, c), c at most C / heads, → (B·F, c, h, w), the mean over the heads. For training.
         """
-        height, width = x.shape[-2:]
         key, value = keys_values
-        query = self.to_q(rearrange(self.norm(x), "n c h w -> n (h w) c"))
+        places = {"b": len(key), "h": x.shape[-2], "w": x.shape[-1]}
+        query = self.to_q(rearrange(self.norm(x), "(b f) c h w -> b (f h w) c", b=len(key)))
         found = self.to_out(attention(query, key, value, self.heads))
-        x = x + rearrange(found, "n (h w) c -> n c h w", h=height, w=width)
+        x = x + rearrange(found, "b (f h w) c -> (b f) c h w", **places)
         if colours is None:
             return x, None
         padded = F.pad(colours, (0, key.shape[-1] // self.heads - colours.shape[-1]))
         seen = attention(query, key, padded.repeat(1, 1, self.heads).to(query.dtype), self.heads)
         seen = seen.unflatten(-1, (self.heads, -1)).mean(dim=-2)[..., : colours.shape[-1]]
-        return x, rearrange(seen, "n (h w) c -> n c h w", h=height, w=width)
+        return x, rearrange(seen, "b (f h w) c -> (b f) c h w", **places)
 
 
 class PositionTable(nn.Module):

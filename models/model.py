@@ -96,15 +96,10 @@ class AnimationModel(nn.Module):
         batch, frames = latents_BFCHW.shape[:2]
         if context is not None:
             context = context.expand(batch, -1, -1).repeat_interleave(frames, dim=0)
-        if reference is not None:
-            reference = {name: _over_frames(kv, batch, frames) for name, kv in reference.items()}
         blend = functools.partial(self.objects.blend, features=objects) if objects is not None else None
-        appearance = reference[APPEARANCE][0][:, 0] if reference is not None and APPEARANCE in reference else None
-        injections = Injections(
-            context=context, reference=reference, appearance=appearance, blend=blend, temporal=temporal
-        )
-        if seen is not None and reference is not None:
-            injections.colours, injections.seen = reference[PATCHES][0], seen
+        injections = Injections(context=context, blend=blend, temporal=temporal)
+        if reference is not None:
+            _refer(injections, reference, batch, frames, seen)
         added = rearrange(motion, "b f c h w -> (b f) c h w") if motion is not None else None
         x = self._with_environment(latents_BFCHW, environment, mask)
         return self.denoiser(x, timesteps_B.expand(batch), injections, added)
@@ -119,6 +114,19 @@ class AnimationModel(nn.Module):
         return torch.cat([latents, extra.to(latents.dtype)], dim=2)
 
 
-def _over_frames(keys_values: tuple[Tensor, Tensor], batch: int, frames: int) -> tuple[Tensor, Tensor]:
-    """(B or 1, r, C) → (B·F, r, C): every frame of a clip sees its clip's reference."""
-    return tuple(x.expand(batch, -1, -1).repeat_interleave(frames, dim=0) for x in keys_values)
+def _refer(
+    injections: Injections, reference: KeysValues, batch: int, frames: int, seen: dict[str, Tensor] | None
+) -> None:
+    """Hand on what `project_reference` made, of batch B or 1, in the shapes that the layers take."""
+    reference = {name: tuple(x.expand(batch, -1, -1) for x in tensors) for name, tensors in reference.items()}
+    attentions = {name: kv for name, kv in reference.items() if ".attentions." in name}
+    injections.reference = {
+        name: tuple(x.repeat_interleave(frames, dim=0) for x in kv) for name, kv in attentions.items()
+    }
+    injections.lookups = {
+        name: kv for name, kv in reference.items() if name not in attentions and name not in (APPEARANCE, PATCHES)
+    }
+    if APPEARANCE in reference:
+        injections.appearance = reference[APPEARANCE][0][:, 0].repeat_interleave(frames, dim=0)
+    if seen is not None:
+        injections.colours, injections.seen = reference[PATCHES][0], seen

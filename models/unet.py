@@ -37,9 +37,10 @@ class Injections:
 
     frames: int = 1
     context: Tensor | None = None  # (B·F, L, D) for cross-attention
-    reference: KeysValues | None = None  # name of a spatial attention, or layer for its lookup → (B·F, r, C) each
+    reference: KeysValues | None = None  # name of a spatial attention → (B·F, r, C) each
+    lookups: KeysValues | None = None  # name of a layer → keys and values of its lookup, (B, r, C) each
     appearance: Tensor | None = None  # (B·F, 4·C0) joins the time embedding
-    colours: Tensor | None = None  # (B·F, r, c) of the reference's patches, for training the lookups
+    colours: Tensor | None = None  # (B, r, c) of the reference's patches, for training the lookups
     seen: dict[str, Tensor] | None = None  # filled with what each layer's lookup makes of them: (B·F, c, h, w)
     blend: Blend | None = None  # (layer name, features) → blended features
     temporal: bool = True
@@ -87,9 +88,8 @@ class Level(nn.Module):
             x, features = self.attentions[index](x, injections.context, reference)
             if injections.features is not None:
                 injections.features[name] = features
-        keys_values = injections.reference.get(f"{self.name}.{index}") if injections.reference else None
-        if keys_values is not None:
-            x, seen = self.lookups[index](x, keys_values, injections.colours)
+        if injections.lookups and f"{self.name}.{index}" in injections.lookups:
+            x, seen = self.lookups[index](x, injections.lookups[f"{self.name}.{index}"], injections.colours)
             if seen is not None:
                 injections.seen[f"{self.name}.{index}"] = seen
         if injections.blend is not None:
