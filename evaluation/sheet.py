@@ -1,14 +1,20 @@
-"""Contact sheets: clips in labelled rows of evenly spaced frames, the reference picture on the left."""
+"""Contact sheets: clips in labelled rows of evenly spaced frames, the reference picture on the left.
+
+    python -m inhabit.evaluation.sheet --out sheet.png --reference character.png motion=skeletons.mp4 result=result.mp4
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
-from ..media import atomic_file, to_uint8
+from ..media import atomic_file, read_image, read_video, to_float, to_uint8
 
 CELL = 160  # px, the longer side of one frame
 GAP = 6
@@ -26,8 +32,10 @@ def contact_sheet(
         path: the PNG to write; nothing half-written is left there.
         reference: IMAGE (H, W, 3) or (1, H, W, 3), shown large on the left.
     Raises:
-        InputError: no rows, or a row without frames.
+        InputError: no rows, a row without frames, or no columns.
     """
+    if columns < 1:
+        raise InputError(f"--columns is {columns}: give 1 or more")
     if not rows or any(len(frames) == 0 for frames in rows.values()):
         raise InputError(f"A contact sheet needs rows with frames, got { {name: len(f) for name, f in rows.items()} }.")
     cell = _cell_size(next(iter(rows.values())))
@@ -40,6 +48,11 @@ def contact_sheet(
 def difference(prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor) -> torch.Tensor:
     """Return |prediction − target| as a gray IMAGE for a sheet's row: black where they are equal."""
     return (prediction_FHWC - target_FHWC).abs().amax(dim=-1, keepdim=True).expand(-1, -1, -1, 3)
+
+
+def changes(frames_FHWC: torch.Tensor) -> torch.Tensor:
+    """Return the mean absolute change (F − 1,) from each frame to the next; a seam between windows is a peak in it."""
+    return (frames_FHWC[1:] - frames_FHWC[:-1]).abs().mean(dim=(1, 2, 3))
 
 
 def moments(frames: int, columns: int) -> list[int]:
@@ -93,3 +106,31 @@ def _save(sheet: Image.Image, path: Path) -> Path:
     with atomic_file(path) as partial:
         sheet.save(partial, format="PNG", optimize=True)
     return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw videos into one sheet and print how much each changes from frame to frame: 0, or 2 for unusable input."""
+    parser = argparse.ArgumentParser(prog="sheet", description="Draw videos as rows of one contact sheet.")
+    parser.add_argument("clips", nargs="+", metavar="NAME=VIDEO", help="label and video of each row")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the sheet")
+    parser.add_argument("--reference", type=Path, metavar="IMG", help="picture to show large on the left")
+    parser.add_argument("--columns", type=int, default=8, metavar="N", help="frames a row (default 8)")
+    options = parser.parse_args(arguments)
+    try:
+        named = [clip.rpartition("=") for clip in options.clips]
+        rows = {name or path: to_float(read_video(path).frames) for name, _, path in named}
+        reference = None if options.reference is None else read_image(options.reference)
+        contact_sheet(rows, options.out, options.columns, reference)
+    except InputError as error:
+        print(f"sheet: error: {error}", file=sys.stderr)
+        return 2
+    for name, frames in rows.items():
+        steps = changes(frames)
+        if len(steps):
+            print(f"{name}: {len(frames)} frames, change a frame {steps.mean():.4f} on average, "
+                  f"{steps.max():.4f} at most, after frame {int(steps.argmax())}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
