@@ -1,16 +1,13 @@
-"""Measures, baselines, contact sheets and reports."""
+"""Measures, baselines and reports. `card` and `sheet` are commands: `python -m inhabit.evaluation.card --help`."""
 
 from .baselines import baselines
 from .metrics import character_region, measure, psnr, ssim
 from .report import demo_report, write_json
-from .sheet import contact_sheet, difference
 
 __all__ = [
     "baselines",
     "character_region",
-    "contact_sheet",
     "demo_report",
-    "difference",
     "measure",
     "psnr",
     "ssim",

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.evaluation import baselines, contact_sheet, demo_report, difference, sheet, write_json
+from inhabit.evaluation import baselines, demo_report, sheet, write_json
 from inhabit.evaluation.baselines import bounding_box, cut_out
-from inhabit.evaluation.sheet import CELL, moments
+from inhabit.evaluation.sheet import CELL, contact_sheet, difference, moments
 from inhabit.media import write_lossless
 from PIL import Image
 
