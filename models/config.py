@@ -156,7 +156,7 @@ PRESETS: dict[str, ModelConfig] = {
         reference=ReferenceConfig(coordinates=True, appearance_grid=(16, 8), lookup=True),
         motion=MotionGuiderConfig(channels=(16, 32, 64), heads=2),
         latent=LatentConfig(downscale=4, scale=2.0),
-        sampling=SamplingConfig(steps=10, guidance=1.0, window=16, overlap=4),
+        sampling=SamplingConfig(steps=3, guidance=1.0, window=16, overlap=4),
         autoencoder=AutoencoderConfig(),
     ),
 }

@@ -67,7 +67,7 @@ class InhabitWindowedSampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Of the initial noise and the window offsets.",
                 ),
-                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Denoising steps; 10 suit inhabit-puppets."),
+                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Denoising steps; 3 suit inhabit-puppets."),
                 io.Float.Input(
                     "cfg",
                     default=1.0,

@@ -24,7 +24,7 @@ SMALLEST_REFERENCE = 32  # pixels a side
 SHAPE_TOLERANCE = 0.05  # width / height may differ by this share between the inputs of one run
 WORKING_SIDE = {"puppets": 128}  # pixels: the short side a model was trained at, by its config's name
 USUAL_WORKING_SIDE = 512
-SKELETON_MARGIN = 0.10  # of the skeleton's height: how far head, hair and clothes reach beyond the drawn lines
+SKELETON_MARGIN = 0.05  # of the skeleton's height: how far head, hair and clothes reach beyond the drawn lines
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def studio(width: int, height: int) -> Tensor:
 
 
 def skeleton_mask(skeleton_FHWC: Tensor) -> Tensor:
-    """Mask (F, H, W), 0 or 1: drawn skeletons grown by 10 % of the tallest one's height.
+    """Mask (F, H, W), 0 or 1: drawn skeletons grown by 5 % of the tallest one's height.
 
     # Not in paper: stands in for the character's mask where a skeleton is all there is.
     """

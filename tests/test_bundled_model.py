@@ -1,5 +1,6 @@
 """The bundled model is in the repository, small, and what the `puppets` preset builds."""
 
+import hashlib
 import json
 
 from inhabit.models import BUNDLED, PRESETS, load, load_codec, read_config
@@ -18,3 +19,8 @@ def test_it_is_small_and_its_header_names_no_folder():
     with safe_open(BUNDLED, "pt") as file:
         recipe = json.loads(file.metadata().get("inhabit.recipe", "{}"))
     assert not [value for value in (recipe.get("init"), recipe.get("codec")) if value and "/" in value]
+
+
+def test_its_card_speaks_of_this_file():
+    digest = hashlib.sha256(BUNDLED.read_bytes()).hexdigest()
+    assert digest in BUNDLED.with_name("MODEL_CARD.md").read_text(encoding="utf-8")
