@@ -51,11 +51,12 @@ def make_demo(
 def summary(metrics: dict) -> str:
     """The metrics as the lines that the command prints."""
     clips = {"result": metrics["result"], **metrics["baselines"]}
-    lines = [f"{'PSNR (dB)':24}{'character':>12}{'outside':>12}{'frame':>12}"]
+    regions = ("character", "outside", "outside_mask", "frame")
+    lines = [f"{'PSNR (dB)':24}" + "".join(f"{region.replace('_', ' '):>14}" for region in regions)]
     for name, scores in clips.items():
-        values = [scores[region]["psnr"] for region in ("character", "outside", "frame")]
+        values = [scores[region]["psnr"] for region in regions]
         lines.append(
-            f"{name.replace('_', ' '):24}" + "".join("           –" if v is None else f"{v:12.1f}" for v in values)
+            f"{name.replace('_', ' '):24}" + "".join(f"{'–':>14}" if v is None else f"{v:14.1f}" for v in values)
         )
     return "\n".join(lines)
 

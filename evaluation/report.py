@@ -9,7 +9,7 @@ import torch
 
 from ..media.atomic import atomic_file
 from .baselines import baselines
-from .metrics import character_region, measure
+from .metrics import character_region, measure_regions
 
 
 def demo_report(
@@ -33,13 +33,16 @@ def demo_report(
             target. Their union is the "character" region: a pixel that showed the one or has to show the other.
         reference_mask_HW: the reference's character mask where known; otherwise it is cut out by GrabCut.
     Returns:
-        `{"result": scores, "baselines": {name: scores}}` with `scores` as `metrics.measure` returns them.
+        `{"result": scores, "baselines": {name: scores}}` with `scores` as `metrics.measure_regions` returns them for
+        "character", "outside" (all that is not character), "outside_mask" (what the model was told to keep), "frame".
     """
-    region = character_region(character_FHW, target_character_FHW)
+    character = character_region(character_FHW, target_character_FHW)
+    kept = ~character_region(mask_FHW)
+    regions = {"character": character, "outside": ~character, "outside_mask": kept, "frame": None}
     clips = baselines(driving_FHWC, mask_FHW, reference_HWC, character_FHW, reference_mask_HW)
     return {
-        "result": measure(result_FHWC, target_FHWC, region),
-        "baselines": {name: measure(clip, target_FHWC, region) for name, clip in clips.items()},
+        "result": measure_regions(result_FHWC, target_FHWC, regions),
+        "baselines": {name: measure_regions(clip, target_FHWC, regions) for name, clip in clips.items()},
     }
 
 

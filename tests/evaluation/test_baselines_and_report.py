@@ -82,7 +82,7 @@ def test_report_has_the_promised_form(scene, tmp_path):
     assert set(report["baselines"]) == {"inpainted_environment", "pasted_reference", "driving"}
     for scores in [report["result"], *report["baselines"].values()]:
         assert {name: set(part) for name, part in scores.items()} == {
-            name: {"psnr", "ssim"} for name in ("character", "outside", "frame")
+            name: {"psnr", "ssim"} for name in ("character", "outside", "outside_mask", "frame")
         }
     assert report["result"]["character"]["psnr"] == 100.0
     assert report["baselines"]["driving"]["character"]["psnr"] < 10

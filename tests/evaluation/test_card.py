@@ -77,7 +77,8 @@ def test_tables_show_the_numbers(known_model, settings, tmp_path):
     file.write_bytes(b"x")
     text = card.markdown(card.make_card(file, tmp_path / "card", settings))
     assert text == (tmp_path / "card" / "card.md").read_text()
-    assert "3 held-out scenes, cross-identity, 2 frames, 96 px, 10 steps" in text
+    steps = PRESETS["puppets"].sampling.steps
+    assert f"3 held-out scenes, cross-identity, 2 frames, 96 px, {steps} steps" in text
     assert "| reference | character | 40.00 | 13.98 | -26.02 dB | 3 of 3 scenes |" in text
     assert len([line for line in text.splitlines() if line.startswith("| ")]) == 2 + 5 + 5
 
