@@ -119,7 +119,7 @@ def test_studio_mask_surrounds_the_skeleton(clip):
     assert conditions.driving.shape == (2, 192, 128, 3)
     assert (conditions.mask[skeleton] == 1).all()
     rows, columns = skeleton[0].any(1).nonzero(), skeleton[0].any(0).nonzero()
-    top, left, margin = int(rows[0]), int(columns[0]), 0.1 * (int(rows[-1] - rows[0]) + 1)
+    top, left, margin = int(rows[0]), int(columns[0]), 0.05 * (int(rows[-1] - rows[0]) + 1)
     assert conditions.mask[0, top - int(margin) : top].any(1).all()  # as far up as the margin, and not much further
     assert not conditions.mask[0, : top - int(margin) - 2].any()
     assert not conditions.mask[0, :, : left - int(margin) - 2].any()
