@@ -1,6 +1,6 @@
 # make venv     the environment in .venv (every other target makes it first)
 # make demo     a puppet scene, animated with the bundled model, in demo/
-# make test     the tests
+# make test     the tests, with those that need ComfyUI where $(COMFYUI_DIR) holds a checkout
 # make bench    speed and memory next to diffusers' own UNetMotionModel
 # make card     the bundled model's numbers over 16 held-out scenes
 # make comfyui  prepares a ComfyUI checkout for tests/comfyui, or says how to get one
@@ -29,6 +29,7 @@ demo: venv
 	$(BIN)/inhabit demo --out demo
 
 test: venv
+	@if [ -f "$(COMFYUI_DIR)/requirements.txt" ]; then $(MAKE) --no-print-directory comfyui; fi
 	$(BIN)/python -m pytest
 
 bench: venv
@@ -43,7 +44,7 @@ comfyui: venv
 	@if [ -f "$(COMFYUI_DIR)/requirements.txt" ]; then \
 		grep -v '^torchaudio' "$(COMFYUI_DIR)/requirements.txt" > .venv/comfyui-requirements.txt && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .venv/comfyui-requirements.txt playwright && \
-		echo "ComfyUI at $(COMFYUI_DIR) is ready: make test also runs tests/comfyui now."; \
+		echo "ComfyUI at $(COMFYUI_DIR) is ready for tests/comfyui."; \
 	else \
 		echo "No ComfyUI at $(COMFYUI_DIR). Get one with"; \
 		echo "    git clone https://github.com/comfyanonymous/ComfyUI $(COMFYUI_DIR)"; \
