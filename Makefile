@@ -37,7 +37,7 @@ bench: venv
 	$(BIN)/inhabit bench --preset sd15 --out bench-sd15.json
 
 card: venv
-	$(BIN)/python -m inhabit.evaluation.card --out card
+	$(BIN)/inhabit card --out card
 
 # Everything ComfyUI asks for but torchaudio, whose newest release does not import beside the newest torch.
 comfyui: venv

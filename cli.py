@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Put a character from one picture into a video, where it performs the video's motion.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_bench):
+    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_bench, _add_card, _add_sheet):
         add(commands)
     return parser
 
@@ -148,6 +148,23 @@ def bench(options: argparse.Namespace) -> None:
     if options.out is not None:
         write_json(options.out, result)
     print(summary(result))
+
+
+def card(options: argparse.Namespace) -> None:
+    """Measure a model over held-out scenes."""
+    from .evaluation.card import CardSettings, make_card, markdown
+    from .models import checkpoint_file
+
+    settings = CardSettings(**_fields(options, CardSettings))
+    print(markdown(make_card(checkpoint_file(options.model), options.out, settings, options.device)))
+
+
+def sheet(options: argparse.Namespace) -> None:
+    """Draw videos into one contact sheet."""
+    from .evaluation.sheet import video_sheet
+
+    named = {name or path: Path(path) for name, _, path in (clip.rpartition("=") for clip in options.clips)}
+    print(video_sheet(named, options.out, options.columns, options.reference))
 
 
 def _add_scene(commands) -> None:
@@ -298,6 +315,39 @@ def _add_bench(commands) -> None:
     parser.add_argument("--preset", choices=("puppets", "sd15"), default="puppets", help="default puppets")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers there, too")
+
+
+def _add_card(commands) -> None:
+    parser = _command(
+        commands,
+        card,
+        "measure a model over held-out scenes",
+        "Measure a model over held-out puppet scenes, another character in each, against the exact truth, three "
+        "baselines, and itself with conditions removed: card.json, card.md and a contact sheet a scene.",
+        "inhabit card --out card",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--model", default="puppets", metavar="FILE", help="checkpoint (default: the bundled one)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    for name, default in (("scenes", 16), ("frames", 24), ("size", 128), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default {default}")
+    parser.add_argument("--steps", type=int, metavar="N", help="default: the model's own")
+    parser.add_argument("--guidance", type=float, metavar="X", help="default: the model's own")
+    parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out removed conditions")
+
+
+def _add_sheet(commands) -> None:
+    parser = _command(
+        commands,
+        sheet,
+        "draw videos into one contact sheet",
+        "Draw videos as rows of one contact sheet, and tell how much each changes from frame to frame.",
+        "inhabit sheet --out sheet.png --reference scene/reference.png driving=scene/driving.mp4 result=result.mp4",
+    )
+    parser.add_argument("clips", nargs="+", metavar="NAME=VIDEO", help="label and video of each row")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the sheet")
+    parser.add_argument("--reference", type=Path, metavar="IMG", help="picture to show large on the left")
+    parser.add_argument("--columns", type=int, default=8, metavar="N", help="frames a row (default 8)")
 
 
 def _command(commands, function, summary: str, description: str, example: str) -> argparse.ArgumentParser:

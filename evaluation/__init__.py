@@ -1,4 +1,4 @@
-"""Measures, baselines and reports. `card` and `sheet` are commands: `python -m inhabit.evaluation.card --help`."""
+"""Measures, baselines and reports."""
 
 from .baselines import baselines
 from .metrics import character_region, measure, psnr, ssim

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..models.config import PRESETS, ModelConfig
-from ..models.layers import to_channels_last
+from ..models.layers import for_inference
 from ..models.model import AnimationModel
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def build(shapes: Shapes) -> AnimationModel:
     torch.manual_seed(0)
     with torch.device(shapes.device):
         model = AnimationModel(shapes.config).to(shapes.dtype)
-    return to_channels_last(model).eval().requires_grad_(False)
+    return for_inference(model)
 
 
 def diffusers_twin(shapes: Shapes, model: AnimationModel | None = None) -> diffusers.UNetMotionModel:
@@ -174,7 +174,7 @@ def diffusers_twin(shapes: Shapes, model: AnimationModel | None = None) -> diffu
         weights = model.denoiser.state_dict()
         weights["conv_in.weight"] = weights["conv_in.weight"][:, : config.in_channels]
         twin.load_state_dict({name: tensor for name, tensor in weights.items() if ".lookups." not in name})
-    return twin.eval().requires_grad_(False)
+    return twin.train(False).requires_grad_(False)
 
 
 def make_step(name: str, model: AnimationModel | None, inputs: Inputs, shapes: Shapes) -> Callable[[], Tensor]:

@@ -1,18 +1,14 @@
 """The bundled model's numbers: 16 held-out scenes, another character in each, against the exact truth.
 
-    python -m inhabit.evaluation.card --out card
-
 For every scene: our result (as the model drew it, and with the driving video's own pixels put back), three baselines,
 and the model with one of its conditions removed. Writes card.json, card.md and a contact sheet per scene.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,7 +17,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..media import atomic_file, parse_poses, to_float
-from ..models import BUNDLED, AnimationModel, LatentCodec, load, load_codec
+from ..models import AnimationModel, LatentCodec, load, load_codec
 from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
 from ..sampling import DrivingConditions, animate
 from ..sampling.paste_back import paste_back
@@ -115,7 +111,7 @@ def scene_scores(scene: Scene, clips: dict[str, Tensor]) -> dict[str, dict[str, 
     return {name: measure_regions(clip, target, regions) for name, clip in clips.items()}
 
 
-def make_card(model_path: Path, out: Path, settings: CardSettings, device: str = "cpu") -> dict:
+def make_card(model_path: Path, out: Path, settings: CardSettings, device: str | None = None) -> dict:
     """Measure a model over held-out scenes, write card.json, card.md and scenes/*.png to `out`, return the numbers.
 
     Raises InputError for a checkpoint that cannot be used or bundles no VAE, for fewer than one scene, and for a device
@@ -189,33 +185,6 @@ def markdown(card: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The card's command: 0, or 2 for input that cannot be used."""
-    parser = argparse.ArgumentParser(prog="card", description="Measure a model over held-out puppet scenes.")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--model", type=Path, default=BUNDLED, help="checkpoint (default: the bundled one)")
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out the removed conditions")
-    for name, kind in (
-        ("scenes", int),
-        ("frames", int),
-        ("size", int),
-        ("steps", int),
-        ("guidance", float),
-        ("seed", int),
-    ):
-        parser.add_argument(f"--{name}", type=kind, default=getattr(CardSettings, name))
-    options = parser.parse_args(arguments)
-    settings = CardSettings(**{f.name: getattr(options, f.name) for f in dataclasses.fields(CardSettings)})
-    try:
-        card = make_card(options.model, options.out, settings, options.device)
-    except InputError as error:
-        print(f"card: error: {error}", file=sys.stderr)
-        return 2
-    print(markdown(card))
-    return 0
-
-
 def _switch(rows: list[dict], name: str, region: str) -> dict:
     """Compare a switched-off run with the full one, both as drawn, in the scenes where both have a number."""
     pairs = [
@@ -259,7 +228,3 @@ def _scene_sheet(scene: Scene, clips: dict[str, Tensor], path: Path) -> None:
     rows["|ours - target|"] = difference(clips[OURS], target)
     rows |= {name: clip for name, clip in clips.items() if name == RAW or name.startswith(without(""))}
     contact_sheet(rows, path, reference=to_float(scene.reference))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,7 @@
-"""Contact sheets: clips in labelled rows of evenly spaced frames, the reference picture on the left.
-
-    python -m inhabit.evaluation.sheet --out sheet.png --reference character.png motion=skeletons.mp4 result=result.mp4
-"""
+"""Contact sheets: clips in labelled rows of evenly spaced frames, the reference picture on the left."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -108,29 +102,21 @@ def _save(sheet: Image.Image, path: Path) -> Path:
     return path
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw videos into one sheet and print how much each changes from frame to frame: 0, or 2 for unusable input."""
-    parser = argparse.ArgumentParser(prog="sheet", description="Draw videos as rows of one contact sheet.")
-    parser.add_argument("clips", nargs="+", metavar="NAME=VIDEO", help="label and video of each row")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the sheet")
-    parser.add_argument("--reference", type=Path, metavar="IMG", help="picture to show large on the left")
-    parser.add_argument("--columns", type=int, default=8, metavar="N", help="frames a row (default 8)")
-    options = parser.parse_args(arguments)
-    try:
-        named = [clip.rpartition("=") for clip in options.clips]
-        rows = {name or path: to_float(read_video(path).frames) for name, _, path in named}
-        reference = None if options.reference is None else read_image(options.reference)
-        contact_sheet(rows, options.out, options.columns, reference)
-    except InputError as error:
-        print(f"sheet: error: {error}", file=sys.stderr)
-        return 2
-    for name, frames in rows.items():
-        steps = changes(frames)
-        if len(steps):
-            print(f"{name}: {len(frames)} frames, change a frame {steps.mean():.4f} on average, "
-                  f"{steps.max():.4f} at most, after frame {int(steps.argmax())}")
-    return 0
+def video_sheet(clips: dict[str, Path], path: Path, columns: int = 8, reference: Path | None = None) -> str:
+    """Draw video files as rows of one sheet → a line on each: how much it changes from frame to frame.
+
+    clips: label → video; the rest as `contact_sheet`, with the reference as a file. Raises InputError.
+    """
+    rows = {name: to_float(read_video(clip).frames) for name, clip in clips.items()}
+    contact_sheet(rows, path, columns, None if reference is None else read_image(reference))
+    return "\n".join(_smoothness(name, frames) for name, frames in rows.items())
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _smoothness(name: str, frames_FHWC: torch.Tensor) -> str:
+    steps = changes(frames_FHWC)
+    if not len(steps):
+        return f"{name}: 1 frame"
+    return (
+        f"{name}: {len(frames_FHWC)} frames, change a frame {steps.mean():.4f} on average, "
+        f"{steps.max():.4f} at most, after frame {int(steps.argmax())}"
+    )

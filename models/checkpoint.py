@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .autoencoder import LatentCodec, PatchAutoencoder
 from .config import ModelConfig
-from .layers import to_channels_last
+from .layers import for_inference
 from .model import AnimationModel
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
@@ -105,7 +105,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
         model = AnimationModel(read_config(path), operations)
     tensors = _read(path, device, dtype, keep=lambda name: not name.startswith("vae.") and name != CONFIG_KEY)
     _assign(model, tensors, path)
-    return to_channels_last(model).eval().requires_grad_(False)
+    return for_inference(model)
 
 
 def load_codec(path: str | Path, device: str | torch.device = "cpu",
@@ -122,8 +122,7 @@ def load_codec(path: str | Path, device: str | torch.device = "cpu",
         vae = PatchAutoencoder(config.autoencoder)
     tensors = _read(path, device, dtype, keep=lambda name: name.startswith("vae."))
     _assign(vae, {name.removeprefix("vae."): tensor for name, tensor in tensors.items()}, path)
-    vae = to_channels_last(vae).eval().requires_grad_(False)
-    return LatentCodec(vae, scale=config.latent.scale, downscale=config.latent.downscale)
+    return LatentCodec(for_inference(vae), scale=config.latent.scale, downscale=config.latent.downscale)
 
 
 def config_tensor(config: ModelConfig) -> Tensor:

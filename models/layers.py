@@ -22,6 +22,11 @@ def to_channels_last(module: nn.Module) -> nn.Module:
     return module
 
 
+def for_inference(module: nn.Module) -> nn.Module:
+    """Channels-last, evaluation mode, no gradients; in place."""
+    return to_channels_last(module).train(False).requires_grad_(False)
+
+
 def timestep_embedding(timesteps: Tensor, channels: int) -> Tensor:
     """Sinusoidal embedding (B,) → (B, channels): cosines first, then sines, frequencies 10000^(-i/half)."""
     half = channels // 2

@@ -68,7 +68,7 @@ def load_vae(path: Path) -> comfy.sd.VAE | None:
     if codec is None:
         return None
     vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.ones(())})  # the smallest one core can build; replaced below
-    vae.first_stage_model = codec.vae.eval()
+    vae.first_stage_model = codec.vae
     vae.vae_dtype = torch.float32  # it is small: no reason to round
     vae.latent_channels = codec.vae.config.latent_channels
     vae.downscale_ratio = vae.upscale_ratio = codec.downscale

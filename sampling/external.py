@@ -86,7 +86,7 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
             f"the VAE in {path} has {vae.config.latent_channels} channels at 1/{downscale}, the model needs "
             f"{latent.channels} at 1/{latent.downscale}: give the VAE that belongs to the model"
         )
-    adapter = DiffusersAutoencoder(vae.to(device)).eval().requires_grad_(False)
+    adapter = DiffusersAutoencoder(vae.to(device)).train(False).requires_grad_(False)
     return LatentCodec(adapter, scale=latent.scale, downscale=latent.downscale)
 
 
@@ -124,7 +124,7 @@ def _load_clip(path: Path) -> nn.Module:
     tensors = _tensors(path)
     return _build_exactly(
         lambda: CLIPVisionModelWithProjection(config), tensors, path, "a CLIP ViT-L/14 vision model"
-    ).eval()
+    ).train(False)
 
 
 def _vae_keys(tensors: dict[str, Tensor], config) -> dict[str, Tensor]:

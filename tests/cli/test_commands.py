@@ -11,9 +11,10 @@ import pytest
 import torch
 from inhabit.cli import main
 from inhabit.evaluation import demo
-from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video
+from inhabit.evaluation.sheet import CELL
+from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video, write_lossless
 
-COMMANDS = ("scene", "animate", "demo", "train", "bench")
+COMMANDS = ("scene", "animate", "demo", "train", "bench", "card", "sheet")
 
 
 def test_scene_writes_what_the_contract_names(tmp_path, capsys):
@@ -42,6 +43,36 @@ def test_demo_leaves_a_comparison_and_nothing_else(tmp_path, checkpoint, capsys)
         len(read_video(tmp_path / "demo" / f"{name}.mp4").frames) == 2 for name in ("driving", "result", "target")
     )
     assert "pasted reference" in capsys.readouterr().out
+
+
+def test_card_measures_and_refuses_in_one_line(tmp_path, checkpoint, capsys):
+    out = tmp_path / "card"
+    small = ["--scenes", "1", "--frames", "2", "--size", "96", "--no-switches", "--device", "cpu"]
+    assert main(["card", "--out", str(out), "--model", str(checkpoint), *small]) == 0
+    assert capsys.readouterr().out.strip() == (out / "card.md").read_text().strip()
+    assert len(json.loads((out / "card.json").read_text())["scenes"]) == 1
+    for wrong in (["--model", str(tmp_path / "none.safetensors")], ["--scenes", "0"], ["--device", "tpu"]):
+        assert main(["card", "--out", str(tmp_path / "no"), *wrong]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith("inhabit: error: ") and wrong[1] in line
+    assert not (tmp_path / "no").exists()
+
+
+def test_sheet_draws_videos_and_names_the_greatest_jump(tmp_path, capsys):
+    frames = torch.full((6, 16, 16, 3), 0.2)
+    frames[4:] = 0.7
+    write_lossless(tmp_path / "clip.mkv", frames, fps=24)
+    assert main(["sheet", "--out", str(tmp_path / "sheet.png"), f"a jump={tmp_path / 'clip.mkv'}"]) == 0
+    line = "a jump: 6 frames, change a frame 0.0996 on average, 0.4980 at most, after frame 3"
+    assert line in capsys.readouterr().out
+    assert read_image(tmp_path / "sheet.png").shape[2] > 6 * CELL
+
+
+@pytest.mark.parametrize("wrong", [["--columns", "0"], ["row=missing.mp4"]])
+def test_sheet_refuses_in_one_line(tmp_path, capsys, wrong):
+    write_lossless(tmp_path / "clip.mkv", torch.zeros(1, 16, 16, 3), fps=24)
+    assert main(["sheet", "--out", str(tmp_path / "sheet.png"), str(tmp_path / "clip.mkv"), *wrong]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "sheet.png").exists()
 
 
 def test_train_makes_a_model_that_animate_takes(tmp_path, animate, clip):

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.evaluation import baselines, demo_report, sheet, write_json
+from inhabit.evaluation import baselines, demo_report, write_json
 from inhabit.evaluation.baselines import bounding_box, cut_out
 from inhabit.evaluation.sheet import CELL, contact_sheet, difference, moments
-from inhabit.media import write_lossless
 from PIL import Image
 
 RED, GREEN, BLUE = torch.tensor([1.0, 0, 0]), torch.tensor([0, 1.0, 0]), torch.tensor([0, 0, 1.0])
@@ -106,24 +105,6 @@ def test_sheet_shows_first_and_last_frame(scene, tmp_path):
     assert red == pytest.approx(expected, rel=0.1), "three frames, each with the red box"
     assert (abs(drawn - [0, 0, 255]).sum(axis=2) < 30).any(), "the reference"
     assert [item.name for item in tmp_path.iterdir()] == ["sheet.png"]
-
-
-def test_the_sheet_command_draws_videos_and_names_the_greatest_jump(tmp_path, capsys):
-    frames = torch.full((6, 16, 16, 3), 0.2)
-    frames[4:] = 0.7
-    write_lossless(tmp_path / "clip.mkv", frames, fps=24)
-    arguments = ["--out", str(tmp_path / "sheet.png"), f"a jump={tmp_path / 'clip.mkv'}"]
-    assert sheet.main(arguments) == 0
-    line = "a jump: 6 frames, change a frame 0.0996 on average, 0.4980 at most, after frame 3"
-    assert line in capsys.readouterr().out
-    assert Image.open(tmp_path / "sheet.png").width > 6 * CELL
-
-
-@pytest.mark.parametrize("wrong", [["--columns", "0"], ["row=missing.mp4"]])
-def test_the_sheet_command_refuses_in_one_line(tmp_path, capsys, wrong):
-    write_lossless(tmp_path / "clip.mkv", torch.zeros(1, 16, 16, 3), fps=24)
-    assert sheet.main(["--out", str(tmp_path / "sheet.png"), str(tmp_path / "clip.mkv"), *wrong]) == 2
-    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "sheet.png").exists()
 
 
 def test_moments_are_even_and_complete():

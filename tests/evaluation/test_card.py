@@ -90,15 +90,6 @@ def test_switches_can_be_left_out(known_model, tmp_path):
     assert known_model == ["full"] and result["switches"] == {}
 
 
-def test_errors_are_one_line(tmp_path, capsys):
-    assert card.main(["--out", str(tmp_path / "card"), "--model", str(tmp_path / "none.safetensors")]) == 2
-    assert card.main(["--out", str(tmp_path / "card"), "--scenes", "0"]) == 2
-    assert card.main(["--out", str(tmp_path / "card"), "--device", "tpu"]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 3 and "tpu" in lines[2] and all(line.startswith("card: error: ") for line in lines)
-    assert not (tmp_path / "card").exists()
-
-
 def test_conditions_are_those_of_the_command_line(tmp_path):
     """The card makes its conditions in memory, `inhabit animate` from files: both must tell the model the same."""
     from inhabit.models import ModelConfig
