@@ -1,14 +1,14 @@
 """Measures, baselines and reports."""
 
 from .baselines import baselines
-from .metrics import character_region, measure, psnr, ssim
+from .metrics import character_region, measure_regions, psnr, ssim
 from .report import demo_report, write_json
 
 __all__ = [
     "baselines",
     "character_region",
     "demo_report",
-    "measure",
+    "measure_regions",
     "psnr",
     "ssim",
     "write_json",

@@ -68,23 +68,17 @@ def ssim_map(prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor) -> torch.
     return torch.cat(maps)
 
 
-def measure(prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor, character_FHW: torch.Tensor) -> dict[str, Scores]:
-    """Return `{"character" | "outside" | "frame": {"psnr", "ssim"}}` of a prediction against the truth.
-
-    Args:
-        prediction_FHWC, target_FHWC: IMAGE, float 0…1, (F, H, W, 3), equal shapes.
-        character_FHW: bool or 0/1 (F, H, W), the character's region; "outside" is its complement.
-    Raises:
-        InputError: shapes differ, no frames, NaN, or frames smaller than the SSIM window.
-    """
-    character = character_FHW.bool()
-    return measure_regions(prediction_FHWC, target_FHWC, {"character": character, "outside": ~character, "frame": None})
-
-
 def measure_regions(
     prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor, regions: dict[str, torch.Tensor | None]
 ) -> dict[str, Scores]:
-    """Return `{name: {"psnr", "ssim"}}` for named regions, bool or 0/1 (F, H, W); `None` is the whole frame."""
+    """Return `{name: {"psnr", "ssim"}}` of a prediction against the truth, for named regions.
+
+    Args:
+        prediction_FHWC, target_FHWC: IMAGE, float 0…1, (F, H, W, 3), equal shapes.
+        regions: name → bool or 0/1 (F, H, W), or None for the whole frame.
+    Raises:
+        InputError: shapes differ, no frames, NaN, or frames smaller than the SSIM window.
+    """
     for region in regions.values():
         _check(prediction_FHWC, target_FHWC, region)
     similarity = ssim_map(prediction_FHWC, target_FHWC)
@@ -95,7 +89,7 @@ def measure_regions(
 
 
 def mean_scores(all_scores: list[dict[str, Scores]]) -> dict[str, Scores]:
-    """Average `measure` results over scenes, every number by itself; scenes where it is `None` do not count."""
+    """Average `measure_regions` results over scenes, every number by itself; scenes where it is `None` do not count."""
     mean: dict[str, Scores] = {}
     for region in all_scores[0]:
         mean[region] = {}

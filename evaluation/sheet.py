@@ -39,6 +39,16 @@ def contact_sheet(
     return _save(sheet, Path(path))
 
 
+def video_sheet(clips: dict[str, Path], path: Path, columns: int = 8, reference: Path | None = None) -> str:
+    """Draw video files as rows of one sheet → a line on each: how much it changes from frame to frame.
+
+    clips: label → video; the rest as `contact_sheet`, with the reference as a file. Raises InputError.
+    """
+    rows = {name: to_float(read_video(clip).frames) for name, clip in clips.items()}
+    contact_sheet(rows, path, columns, None if reference is None else read_image(reference))
+    return "\n".join(_smoothness(name, frames) for name, frames in rows.items())
+
+
 def difference(prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor) -> torch.Tensor:
     """Return |prediction − target| as a gray IMAGE for a sheet's row: black where they are equal."""
     return (prediction_FHWC - target_FHWC).abs().amax(dim=-1, keepdim=True).expand(-1, -1, -1, 3)
@@ -100,16 +110,6 @@ def _save(sheet: Image.Image, path: Path) -> Path:
     with atomic_file(path) as partial:
         sheet.save(partial, format="PNG", optimize=True)
     return path
-
-
-def video_sheet(clips: dict[str, Path], path: Path, columns: int = 8, reference: Path | None = None) -> str:
-    """Draw video files as rows of one sheet → a line on each: how much it changes from frame to frame.
-
-    clips: label → video; the rest as `contact_sheet`, with the reference as a file. Raises InputError.
-    """
-    rows = {name: to_float(read_video(clip).frames) for name, clip in clips.items()}
-    contact_sheet(rows, path, columns, None if reference is None else read_image(reference))
-    return "\n".join(_smoothness(name, frames) for name, frames in rows.items())
 
 
 def _smoothness(name: str, frames_FHWC: torch.Tensor) -> str:

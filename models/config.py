@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+PATCH = 2  # latents a side of what reference lookups look up
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -137,7 +139,7 @@ class ModelConfig(_Frozen):
     @property
     def size_multiple(self) -> int:
         """Frame sides must be multiples of this many pixels (8 at least, as ComfyUI's images are cropped to)."""
-        return max(8, self.latent.downscale * (2 if self.reference.lookup else 1))
+        return max(8, self.latent.downscale * (PATCH if self.reference.lookup else 1))
 
 
 PRESETS: dict[str, ModelConfig] = {

@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import ModelConfig
+from .config import PATCH, ModelConfig
 from .layers import TimestepEmbedding
 from .unet import Injections, UNet
 
 APPEARANCE, PATCHES = "appearance", "patches"  # beside the attentions' names
-PATCH = 2  # latents a side
 FREQUENCIES = 4
 
 

@@ -88,6 +88,11 @@ class AnimationStage(nn.Module):
         super().__init__()
         self.recipe, self.stage, self.model = recipe, stage, model
         self.codec = codec
+        if stage.loss.lookup and not model.config.reference.lookup:
+            raise InputError(
+                f"stages.{stage.name}.loss.lookup is {stage.loss.lookup:g}, but the model looks nothing up: "
+                "set it to 0, or model.overrides.reference.lookup=true"
+            )
         schedule = model.config.schedule
         self.alphas = alphas_cumprod(schedule).float()
         self.prediction, self.train_steps = schedule.prediction, schedule.train_steps

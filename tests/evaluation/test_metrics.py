@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.evaluation.metrics import PSNR_LIMIT, character_region, mean_scores, measure, psnr, ssim
+from inhabit.evaluation.metrics import PSNR_LIMIT, character_region, mean_scores, measure_regions, psnr, ssim
 
 FRAMES, HEIGHT, WIDTH = 3, 24, 20
+
+
+def measure(prediction: torch.Tensor, target: torch.Tensor, character: torch.Tensor) -> dict:
+    return measure_regions(prediction, target, {"character": character, "outside": ~character, "frame": None})
 
 
 @pytest.fixture

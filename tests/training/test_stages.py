@@ -1,7 +1,7 @@
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.training import Trainer
+from inhabit.training import Trainer, load_recipe
 from inhabit.training.data import StepBatches, to_device
 from inhabit.training.losses import add_noise, diffusion_target
 from inhabit.training.recipe import DropoutRecipe, StageRecipe
@@ -102,3 +102,12 @@ def test_dropped_conditions_follow_their_probabilities_and_reach_the_model(tiny,
         assert set(everything) - set(trainer.module.conditions(batch, {**off, name: True})[1]) == gone
     without_depth = trainer.module.conditions(batch, {**off, "depth": True})[1]["motion"]
     assert not torch.equal(without_depth, everything["motion"])
+
+
+def test_a_lookup_loss_needs_a_model_that_looks_up(tiny, tmp_path):
+    lookup = "stages.spatial.loss.lookup=1"
+    able = Trainer(tiny(lookup), tmp_path, device="cpu")
+    assert able.train_step(StepBatches(able.recipe)[0])["lookup"] > 0
+    unable = load_recipe("tiny", [lookup, "model.overrides.reference.lookup=false"])
+    with pytest.raises(InputError, match=r"stages\.spatial\.loss\.lookup is 1.*reference\.lookup=true"):
+        Trainer(unable, tmp_path, device="cpu")
