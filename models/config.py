@@ -60,7 +60,8 @@ class MotionGuiderConfig(_Frozen):
     """Depth-wise pose modulation. `channels`: v1 pose-guider widths; one stride of 2 between neighbours."""
 
     channels: tuple[int, ...] = (16, 32, 96, 256)
-    depth: bool = True
+    depth: bool = True  # depth-wise modulation of AA2; v1 weights: False
+    temporal: bool = True  # the 3-D convolution of AA2; v1 weights: False
     heads: int = 8
 
 
@@ -96,6 +97,8 @@ class SamplingConfig(_Frozen):
     guidance: float = 3.5
     window: int = 24
     overlap: int = 4
+    # what guidance's unconditional pass goes without: both in HIA (eq. 4); v1 weights never learned to miss the motion
+    unconditional_without: tuple[Literal["reference", "motion"], ...] = ("reference", "motion")
 
 
 class AutoencoderConfig(_Frozen):
@@ -116,7 +119,7 @@ class ModelConfig(_Frozen):
     environment: bool = True  # environment and mask channels at the denoiser's input
     reference: ReferenceConfig = ReferenceConfig()
     motion: MotionGuiderConfig = MotionGuiderConfig()
-    objects: ObjectGuiderConfig = ObjectGuiderConfig()
+    objects: ObjectGuiderConfig | None = ObjectGuiderConfig()  # None: no object guider and no spatial blending
     latent: LatentConfig = LatentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     sampling: SamplingConfig = SamplingConfig()

@@ -32,7 +32,7 @@ class AnimationModel(nn.Module):
         )
         self.reference = ReferenceNet(config, operations)
         self.motion = MotionGuider(config, operations)
-        self.objects = ObjectGuider(config, operations)
+        self.objects = ObjectGuider(config, operations) if config.objects is not None else None
         self._share_start()
         # Not in paper: environment and mask enter through further input channels whose weights start at zero
         self.denoiser.conv_in.weight.data[:, config.unet.in_channels :] = 0

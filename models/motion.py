@@ -82,9 +82,10 @@ class MotionGuider(nn.Module):
         if guider.depth:
             self.depth = ConvEncoder(1, guider.channels, operations)
             self.depth_attention = LimbAttention(width, guider.heads, operations)
-        self.temporal = operations.Conv3d(width, width, 3, padding=1)
-        nn.init.zeros_(self.temporal.weight)  # Not in paper: a residual that starts at zero
-        nn.init.zeros_(self.temporal.bias)
+        if guider.temporal:
+            self.temporal = operations.Conv3d(width, width, 3, padding=1)
+            nn.init.zeros_(self.temporal.weight)  # Not in paper: a residual that starts at zero
+            nn.init.zeros_(self.temporal.bias)
 
     def forward(self, skeleton_BFCHW: Tensor, depth_BFCHW: Tensor | None = None, *, temporal: bool = True) -> Tensor:
         """Motion features.
