@@ -104,7 +104,7 @@ class MotionGuider(nn.Module):
             depth = self.depth(rearrange(depth_BFCHW, "b f c h w -> (b f) c h w"))
             on_limb = F.adaptive_max_pool2d(skeleton.amax(dim=1, keepdim=True), x.shape[-2:]).flatten(1) > 0.05
             x = self.depth_attention(x, depth, on_limb)
-        if temporal:
+        if temporal and hasattr(self, "temporal"):
             clips = rearrange(x, "(b f) c h w -> b c f h w", b=batch)
             x = x + rearrange(self.temporal(clips), "b c f h w -> (b f) c h w")
         return rearrange(self.skeleton.conv_out(x), "(b f) c h w -> b f c h w", b=batch)

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from inhabit.models import AnimationModel
+from inhabit.models.config import MotionGuiderConfig
 from inhabit.models.motion import LimbAttention, MotionGuider
 from inhabit.models.objects import ObjectGuider, SpatialBlending
 from torch import nn
@@ -46,6 +47,17 @@ def test_motion_guider_starts_at_zero_and_depth_and_time_then_matter():
         assert (guider(moved)[:, 1] - plain[:, 1]).abs().max() > 1e-4, "frame 1 must feel frame 2"
         still = guider(moved, temporal=False)[:, 1] - guider(skeleton, temporal=False)[:, 1]
         assert still.abs().max() < 1e-6
+
+
+def test_a_guider_without_depth_and_time_is_the_first_versions_encoder_frame_by_frame():
+    config = tiny_config()
+    first = MotionGuiderConfig(channels=config.motion.channels, depth=False, temporal=False)
+    guider = randomise(MotionGuider(config.model_copy(update={"motion": first})))
+    assert {name.split(".")[0] for name in guider.state_dict()} == {"skeleton"}
+    skeleton = torch.rand(1, 3, 3, 64, 64)
+    with torch.no_grad():
+        alone = torch.cat([guider(skeleton[:, i : i + 1]) for i in range(3)], dim=1)
+        torch.testing.assert_close(guider(skeleton), alone)
 
 
 def test_spatial_blending_is_equation_3_and_4():
