@@ -7,6 +7,7 @@ Spatial layers work on (N, C, h, w) with N = clips × frames; channels-last memo
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,26 @@ def timestep_embedding(timesteps: Tensor, channels: int) -> Tensor:
     frequencies = torch.exp(-math.log(10000.0) / half * steps)
     angles = timesteps.float()[:, None] * frequencies[None]
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """x (N, C, h, w) as it is convolved fastest: channels-last, or on a CPU contiguous where 3×3 weights outweigh x."""
+    outweighed = x.device.type == "cpu" and 9 * x.shape[1] ** 2 > 8 * x.numel()
+    return x.contiguous(memory_format=torch.contiguous_format if outweighed else torch.channels_last)
+
+
+CHUNK_BYTES = 2**24  # of the widest intermediate: stays near the caches, and below what the C library maps anew
+
+
+def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, widening: int) -> Tensor:
+    """function(x) on a CPU in parts of the first axis, so that its intermediates, `widening` times x, stay small.
+
+    About twice as fast for the transformers' feed-forwards there; a GPU takes x whole.
+    """
+    rows = max(1, CHUNK_BYTES // (widening * x[0].numel() * x.element_size()))
+    if x.device.type != "cpu" or rows >= len(x):
+        return function(x)
+    return torch.cat([function(part) for part in x.split(rows)])
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
@@ -67,6 +88,7 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x (N, C, h, w); embedding (N, E) after its SiLU."""
+        x = laid_out(x)
         h = self.conv1(F.silu(self.norm1(x)))
         h = h + self.time_emb_proj(embedding)[:, :, None, None]
         h = self.conv2(F.silu(self.norm2(h)))
@@ -84,12 +106,31 @@ class Attention(nn.Module):
         self.to_v = operations.Linear(context_channels, channels, bias=False)
         self.to_out = nn.ModuleList([operations.Linear(channels, channels)])
 
-    def forward(self, x: Tensor, context: Tensor, joined: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """x (B, n, C), context (B, m, D), joined keys and values (B, r, C) each → (B, n, C)."""
-        key, value = self.to_k(context), self.to_v(context)
-        if joined is not None:
-            key, value = torch.cat([key, joined[0]], dim=1), torch.cat([value, joined[1]], dim=1)
-        return self.to_out[0](attention(self.to_q(x), key, value, self.heads))
+    def forward(
+        self, x: Tensor, context: Tensor, joined: tuple[Tensor, Tensor] | None = None, frames: int = 1
+    ) -> Tensor:
+        """x (N, n, C), context (N, m, D) → (N, n, C).
+
+        joined: keys and values (B, r, C) each that the last B·frames rows see besides the context's.
+        """
+        query, key, value = self.to_q(x), self.to_k(context), self.to_v(context)
+        if joined is None:
+            return self.to_out[0](attention(query, key, value, self.heads))
+        alone = len(x) - len(joined[0]) * frames
+        attended = attention(query[alone:], *map(_join, (key[alone:], value[alone:]), joined), self.heads)
+        if alone:
+            attended = torch.cat([attention(query[:alone], key[:alone], value[:alone], self.heads), attended])
+        return self.to_out[0](attended)
+
+    def of_one_token(self, context: Tensor) -> Tensor:
+        """What `forward` gives for any x over a single token (B, 1, D): softmax over one key is 1 → (B, 1, C)."""
+        return self.to_out[0](self.to_v(context))
+
+
+def _join(own: Tensor, more: Tensor) -> Tensor:
+    """Every frame's tokens (B·F, m, C), and behind them its clip's (B, r, C) → (B·F, m + r, C)."""
+    clips = own.unflatten(0, (len(more), -1))
+    return torch.cat([clips, more.unsqueeze(1).expand(-1, clips.shape[1], -1, -1)], dim=2).flatten(0, 1)
 
 
 class GEGLU(nn.Module):
@@ -111,7 +152,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net[2](self.net[0](x))
+        return in_chunks(lambda part: self.net[2](self.net[0](part)), x, widening=8)
 
 
 class SpatialTransformerBlock(nn.Module):
@@ -130,14 +171,21 @@ class SpatialTransformerBlock(nn.Module):
         self.ff = FeedForward(channels, operations)
 
     def forward(
-        self, x: Tensor, context: Tensor | None, reference: tuple[Tensor, Tensor] | None
+        self, x: Tensor, context: Tensor | None, reference: tuple[Tensor, Tensor] | None, frames: int
     ) -> tuple[Tensor, Tensor]:
-        """x (N, tokens, C) → (result, the `norm1` output that a ReferenceNet hands to the denoiser)."""
+        """x (B·F, tokens, C), context (B, L, D) → (result, the `norm1` output that a ReferenceNet hands on)."""
         normed = self.norm1(x)
-        x = x + self.attn1(normed, normed, reference)
+        x = x + self.attn1(normed, normed, reference, frames)
         if self.attn2 is not None:
-            x = x + self.attn2(self.norm2(x), context)
+            x = x + self._cross_attention(x, context)
         return x + self.ff(self.norm3(x)), normed
+
+    def _cross_attention(self, x: Tensor, context: Tensor) -> Tensor:
+        """(B·F, tokens, C), or for a context of one token, which gives every pixel the same, (B·F, 1, C)."""
+        frames = len(x) // len(context)
+        if context.shape[1] == 1:
+            return self.attn2.of_one_token(context).repeat_interleave(frames, dim=0)
+        return self.attn2(self.norm2(x), context.repeat_interleave(frames, dim=0))
 
 
 class SpatialTransformer(nn.Module):
@@ -152,12 +200,19 @@ class SpatialTransformer(nn.Module):
         self.proj_out = operations.Conv2d(channels, channels, 1)
 
     def forward(
-        self, x: Tensor, context: Tensor | None, reference: tuple[Tensor, Tensor] | None = None
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        reference: tuple[Tensor, Tensor] | None = None,
+        frames: int = 1,
     ) -> tuple[Tensor, Tensor]:
-        """x (N, C, h, w), context (N, L, D), reference keys/values (N, r, C) → (x, features (N, h·w, C))."""
+        """x (B·F, C, h, w), context (B, L, D) → (x, features (B·F, h·w, C)).
+
+        reference: keys and values (R, r, C) each, for the last R of the B clips of `frames` frames.
+        """
         height, width = x.shape[-2:]
         tokens = rearrange(self.proj_in(self.norm(x)), "n c h w -> n (h w) c")
-        tokens, features = self.transformer_blocks[0](tokens, context, reference)
+        tokens, features = self.transformer_blocks[0](tokens, context, reference, frames)
         return x + self.proj_out(rearrange(tokens, "n (h w) c -> n c h w", h=height, w=width)), features
 
 
@@ -251,7 +306,7 @@ class MotionModule(nn.Module):
         """x (B·F, C, h, w) with F = `frames` at most the position table's length."""
         height, width = x.shape[-2:]
         tokens = rearrange(self._normalise(x, frames), "(b f) c h w -> (b h w) f c", f=frames)
-        tokens = self.proj_out(self.transformer_blocks[0](self.proj_in(tokens)))
+        tokens = in_chunks(lambda part: self.proj_out(self.transformer_blocks[0](self.proj_in(part))), tokens, 8)
         return x + rearrange(tokens, "(b h w) f c -> (b f) c h w", h=height, w=width)
 
     def _normalise(self, x: Tensor, frames: int) -> Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 
 import torch
-from einops import rearrange
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .config import ModelConfig
 from .motion import MotionGuider
 from .objects import ObjectFeatures, ObjectGuider
@@ -69,12 +70,13 @@ class AnimationModel(nn.Module):
         timesteps_B: Tensor,
         context: Tensor | None = None,
         *,
-        reference: KeysValues | None = None,
+        reference: KeysValues | dict[str, Tensor] | None = None,
         environment: Tensor | None = None,
         mask: Tensor | None = None,
         motion: Tensor | None = None,
         objects: ObjectFeatures | None = None,
         temporal: bool = True,
+        unconditional: int = 0,
         seen: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Predict noise or velocity (`config.schedule.prediction`). A keyword left None is a mechanism switched off.
@@ -83,50 +85,61 @@ class AnimationModel(nn.Module):
             latents_BFCHW: (B, F, 4, h, w) noisy latents.
             timesteps_B: (B,) 0…999.
             context: (B, L, D) image embedding for cross-attention, for models that have it.
-            reference: from `project_reference`, batch B, or 1 to serve all clips.
+            reference: from `project_reference`; or what `model.reference` returned, which is then projected here.
             environment: (B, F, 4, h, w) latents of the driving frames with the character region blanked.
             mask: (B, F, 1, h, w) formulated mask, 1 = generate here; given with `environment`.
             motion: (B, F, C0, h, w) from `model.motion`.
-            objects: from `model.objects`, features of the same B·F frames.
+            objects: from `model.objects`, features of B·F frames.
             temporal: False for independent frames: motion modules are skipped.
+            unconditional: how many clips at the front of the batch see no reference (guidance's unconditional half).
             seen: a dictionary to fill, layer name → (B·F, 4, h, w): the reference's colours where each layer looks.
+        Every condition may also be of one clip that serves all.
         Returns:
             (B, F, 4, h, w).
+        Raises:
+            InputError: an environment or objects for a model without; more frames than the motion modules take.
         """
         batch, frames = latents_BFCHW.shape[:2]
+        if objects is not None and self.objects is None:
+            raise InputError(f"model {self.config.name} has no object guider: leave the objects out")
         if context is not None:
-            context = context.expand(batch, -1, -1).repeat_interleave(frames, dim=0)
+            context = context.expand(batch, -1, -1)
         blend = functools.partial(self.objects.blend, features=objects) if objects is not None else None
         injections = Injections(context=context, blend=blend, temporal=temporal)
         if reference is not None:
-            _refer(injections, reference, batch, frames, seen)
-        added = rearrange(motion, "b f c h w -> (b f) c h w") if motion is not None else None
+            if not all(isinstance(value, tuple) for value in reference.values()):
+                reference = self.project_reference(reference)
+            _refer(injections, reference, (unconditional, batch), frames, seen)
+        added = motion.expand(batch, -1, -1, -1, -1).flatten(0, 1) if motion is not None else None
         x = self._with_environment(latents_BFCHW, environment, mask)
         return self.denoiser(x, timesteps_B.expand(batch), injections, added)
 
     def _with_environment(self, latents: Tensor, environment: Tensor | None, mask: Tensor | None) -> Tensor:
         if not self.config.environment:
+            if environment is not None:
+                raise InputError(f"model {self.config.name} has no environment input: leave the environment out")
             return latents
         if environment is None:
             extra = latents.new_zeros(*latents.shape[:2], self.config.latent.channels + 1, *latents.shape[3:])
         else:
-            extra = torch.cat([environment, mask], dim=2)
+            extra = torch.cat([environment, mask], dim=2).expand(len(latents), -1, -1, -1, -1)
         return torch.cat([latents, extra.to(latents.dtype)], dim=2)
 
 
 def _refer(
-    injections: Injections, reference: KeysValues, batch: int, frames: int, seen: dict[str, Tensor] | None
+    injections: Injections, reference: KeysValues, clips: tuple[int, int], frames: int, seen: dict[str, Tensor] | None
 ) -> None:
-    """Hand on what `project_reference` made, of batch B or 1, in the shapes that the layers take."""
-    reference = {name: tuple(x.expand(batch, -1, -1) for x in tensors) for name, tensors in reference.items()}
-    attentions = {name: kv for name, kv in reference.items() if ".attentions." in name}
-    injections.reference = {
-        name: tuple(x.repeat_interleave(frames, dim=0) for x in kv) for name, kv in attentions.items()
-    }
+    """Hand on what `project_reference` made to the clips from the first of `clips` to the second."""
+    alone, batch = clips
+    reference = {name: tuple(x.expand(batch - alone, -1, -1) for x in kv) for name, kv in reference.items()}
+    injections.reference = {name: kv for name, kv in reference.items() if ".attentions." in name}
     injections.lookups = {
-        name: kv for name, kv in reference.items() if name not in attentions and name not in (APPEARANCE, PATCHES)
+        name: kv
+        for name, kv in reference.items()
+        if name not in injections.reference and name not in (APPEARANCE, PATCHES)
     }
     if APPEARANCE in reference:
-        injections.appearance = reference[APPEARANCE][0][:, 0].repeat_interleave(frames, dim=0)
+        appearance = F.pad(reference[APPEARANCE][0][:, 0], (0, 0, alone, 0))
+        injections.appearance = appearance.repeat_interleave(frames, dim=0)
     if seen is not None:
         injections.colours, injections.seen = reference[PATCHES][0], seen

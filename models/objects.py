@@ -73,10 +73,15 @@ class ObjectGuider(nn.Module):
         return ObjectFeatures(maps, present)
 
     def blend(self, name: str, x: Tensor, features: ObjectFeatures) -> Tensor:
-        """Blend the level's object features into `x` where `name` is a blending place; other layers pass unchanged."""
+        """Blend the level's object features into `x` where `name` is a blending place; other layers pass unchanged.
+
+        Features of one clip serve all clips of x.
+        """
         if name not in self.levels:
             return x
-        return self.blends[_key(name)](x, features.maps[self.levels[name]].to(x.dtype), features.present.to(x.dtype))
+        clips = len(x) // len(features.present)
+        given = (features.maps[self.levels[name]], features.present)
+        return self.blends[_key(name)](x, *(tensor.to(x.dtype).repeat(clips, 1, 1, 1) for tensor in given))
 
 
 def _blending_places(config: ModelConfig) -> dict[str, int]:

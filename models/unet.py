@@ -36,9 +36,10 @@ class Injections:
     """What the papers inject into the UNet's layers; a mechanism that is off is None and costs nothing."""
 
     frames: int = 1
-    context: Tensor | None = None  # (B·F, L, D) for cross-attention
-    reference: KeysValues | None = None  # name of a spatial attention → (B·F, r, C) each
-    lookups: KeysValues | None = None  # name of a layer → keys and values of its lookup, (B, r, C) each
+    context: Tensor | None = None  # (B, L, D) for cross-attention
+    # of the reference, for the last R of the B clips; the others are unconditional
+    reference: KeysValues | None = None  # name of a spatial attention → (R, r, C) each
+    lookups: KeysValues | None = None  # name of a layer → keys and values of its lookup, (R, r, C) each
     appearance: Tensor | None = None  # (B·F, 4·C0) joins the time embedding
     colours: Tensor | None = None  # (B, r, c) of the reference's patches, for training the lookups
     seen: dict[str, Tensor] | None = None  # filled with what each layer's lookup makes of them: (B·F, c, h, w)
@@ -85,18 +86,25 @@ class Level(nn.Module):
         name = f"{self.name}.attentions.{index}"
         if hasattr(self, "attentions"):
             reference = injections.reference.get(name) if injections.reference else None
-            x, features = self.attentions[index](x, injections.context, reference)
+            x, features = self.attentions[index](x, injections.context, reference, injections.frames)
             if injections.features is not None:
                 injections.features[name] = features
         if injections.lookups and f"{self.name}.{index}" in injections.lookups:
-            x, seen = self.lookups[index](x, injections.lookups[f"{self.name}.{index}"], injections.colours)
-            if seen is not None:
-                injections.seen[f"{self.name}.{index}"] = seen
+            x = self._look_up(index, x, injections)
         if injections.blend is not None:
             x = injections.blend(f"{self.name}.{index}", x)
         if injections.temporal and hasattr(self, "motion_modules"):
             x = self.motion_modules[index](x, injections.frames)
         return x
+
+
+    def _look_up(self, index: int, x: Tensor, injections: Injections) -> Tensor:
+        keys_values = injections.lookups[f"{self.name}.{index}"]
+        alone = len(x) - len(keys_values[0]) * injections.frames
+        looking, seen = self.lookups[index](x[alone:], keys_values, injections.colours)
+        if seen is not None:
+            injections.seen[f"{self.name}.{index}"] = seen
+        return torch.cat([x[:alone], looking]) if alone else looking
 
 
 class UNet(nn.Module):
@@ -160,6 +168,11 @@ class UNet(nn.Module):
 
     def trunk(self, x: Tensor, timesteps: Tensor, injections: Injections, added: Tensor | None = None) -> Tensor:
         """Input (B·F, C_in, h, w), timesteps (B·F,), `added` (B·F, C0, h, w) joins the first feature map → features."""
+        if self.config.cross_attention_dim is not None and injections.context is None:
+            raise InputError(
+                f"the model reads an image embedding and got none: give context (clips, 1, "
+                f"{self.config.cross_attention_dim}), zeros for the unconditional pass"
+            )
         embedding = self.time_embedding(timestep_embedding(timesteps, self.config.block_out_channels[0]).to(x.dtype))
         if injections.appearance is not None:
             embedding = embedding + injections.appearance
@@ -192,7 +205,7 @@ class UNet(nn.Module):
         Args:
             latents_BFCHW: (B, F, C_in, h, w).
             timesteps: (B,).
-            injections: conditions, already repeated to B·F.
+            injections: conditions of B clips.
             added: (B·F, C0, h, w), motion features for the first feature map.
         Returns:
             (B, F, out_channels, h, w).

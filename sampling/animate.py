@@ -24,6 +24,7 @@ from .conditions import (
     check_size,
     environment_frames,
     latent_mask,
+    log_unused,
     motion_inputs,
     object_latents,
 )
@@ -117,11 +118,14 @@ def animate(
     scheduler = make_scheduler(model.config.schedule, settings.gamma)
     scheduler.set_timesteps(settings.steps)
     encoded = encode_conditions(codec, conditions, settings.window)
+    log_unused(model.config, conditions)
     reference = None if "reference" in without else project_reference(model, codec, reference_image, context)
     denoiser = WindowDenoiser(model, conditions, encoded, reference, settings.guidance, context, without)
     noise = initial_noise(encoded.environment.shape, settings.seed)
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
-    latents = sample(denoiser, scheduler, noise, settings, progress, callback)
+    by_noise_mask = not model.config.environment and "environment" not in without
+    keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None
+    latents = sample(denoiser, scheduler, noise, settings, keep, progress, callback)
     return _decode(codec, latents, settings.window, conditions.size)
 
 
@@ -137,6 +141,26 @@ class EncodedConditions:
     environment: Tensor  # (F, C, h, w)
     mask: Tensor  # (F, 1, h, w)
     objects: Tensor | None  # (F, C, h, w)
+
+
+@dataclass(frozen=True)
+class KeptScene:
+    """Environment for weights that never learned an environment input: a noise mask, as in inpainting.
+
+    Outside the formulated mask the latents are the driving video's at every step's own noise, so that the model sees
+    the scene it must fit into, and clean in the end. # Not in paper: Animate Anyone 2 trains an environment input.
+    """
+
+    encoded: EncodedConditions
+    noise: Tensor  # (F, C, h, w), the run's initial noise
+    scheduler: TrailingDDIMScheduler
+
+    def put_back(self, latents: Tensor, frames: list[int], timestep: int | None) -> Tensor:
+        """Return the latents (f, C, h, w) of `frames` with the scene put back, noisy as at `timestep`; None: clean."""
+        scene, noise = self.encoded.environment[frames], self.noise[frames]
+        if timestep is not None:
+            scene = self.scheduler.add_noise(scene, noise, torch.tensor([timestep]))
+        return torch.where(self.encoded.mask[frames] > 0.5, latents, scene)
 
 
 def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: int) -> EncodedConditions:
@@ -191,39 +215,50 @@ class WindowDenoiser:
         self._prepare(window)
         latents = self._place(latents_FCHW).unsqueeze(0)
         timesteps = torch.tensor([timestep], device=self._device)
-        prediction = self._denoise(latents, timesteps, self._context, self._reference, self._motion)
-        if needs_unconditional(self._guidance):
-            # HIA animation-cfg: reference and motion off; environment and objects are where the scene is, and stay
-            no_context = None if self._context is None else torch.zeros_like(self._context)
-            unconditional = self._denoise(latents, timesteps, no_context, None, None)
-            prediction = guide(unconditional, prediction, self._guidance)
-        return prediction[0].cpu()
+        if not needs_unconditional(self._guidance):
+            return self._denoise(latents, timesteps, self._context, self._motion)[0].cpu()
+        # HIA animation-cfg, both passes as one batch: environment and objects are where the scene is, and stay
+        both = self._denoise(
+            latents.expand(2, -1, -1, -1, -1),
+            timesteps,
+            None if self._context is None else _after_nothing(self._context),
+            self._motion_of_both(),
+            unconditional=1,
+        )
+        return guide(both[0], both[1], self._guidance).cpu()
 
-    def _denoise(self, latents: Tensor, timesteps: Tensor, context, reference, motion) -> Tensor:
+    def _denoise(self, latents: Tensor, timesteps: Tensor, context, motion, unconditional: int = 0) -> Tensor:
         prediction = self._model.denoise(
             latents,
             timesteps,
             context,
-            reference=reference,
+            reference=self._reference,
             motion=motion,
             temporal=self._temporal,
+            unconditional=unconditional,
             **self._scene,
         )
         return prediction.float()
+
+    def _motion_of_both(self) -> Tensor | None:
+        """The motion features of the unconditional and of the conditional pass; one serves both where both see them."""
+        if self._motion is None or "motion" not in self._model.config.sampling.unconditional_without:
+            return self._motion
+        return _after_nothing(self._motion)
 
     def _prepare(self, window: list[int]) -> None:
         if window == self._window:
             return
         self._window, self._motion, self._scene = None, None, {}  # free the last window before making the next
-        encoded = self._encoded
+        encoded, config = self._encoded, self._model.config
         if "motion" not in self._without:
             skeleton, depth = motion_inputs(self._conditions, window)
-            depth = self._place(depth) if depth is not None and self._model.config.motion.depth else None
+            depth = self._place(depth) if depth is not None and config.motion.depth else None
             self._motion = self._model.motion(self._place(skeleton), depth, temporal=self._temporal)
-        if "environment" not in self._without:
+        if "environment" not in self._without and config.environment:
             self._scene["environment"] = self._place(encoded.environment[window]).unsqueeze(0)
             self._scene["mask"] = self._place(encoded.mask[window]).unsqueeze(0)
-        if "objects" not in self._without and encoded.objects is not None:
+        if "objects" not in self._without and encoded.objects is not None and config.objects is not None:
             self._scene["objects"] = self._model.objects(self._place(encoded.objects[window]).unsqueeze(0))
         self._window = window
 
@@ -231,11 +266,17 @@ class WindowDenoiser:
         return values.to(self._device, self._dtype)
 
 
+def _after_nothing(condition: Tensor) -> Tensor:
+    """(1, …) → (2, …): zeros, and then the condition."""
+    return torch.cat([torch.zeros_like(condition), condition])
+
+
 def _sample_windows(
     denoiser: WindowDenoiser,
     scheduler: TrailingDDIMScheduler,
     noise: Tensor,
     settings: Settings,
+    keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
 ) -> Tensor:
@@ -244,9 +285,10 @@ def _sample_windows(
         step_windows(denoiser.frames, settings.window, settings.overlap, settings.seed, step)
         for step in range(settings.steps)
     ]
-    latents = noise
+    latents, everything = noise, list(range(denoiser.frames))
     with _bar(sum(map(len, plan)), progress) as bar:
         for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):
+            latents = latents if keep is None else keep.put_back(latents, everything, timestep)
             average = WindowAverage(latents.shape)
             for window in step_plan:
                 average.add(window, denoiser(latents[window], timestep, window))
@@ -254,7 +296,7 @@ def _sample_windows(
             latents = scheduler.step(average.result(), timestep, latents).prev_sample
             if callback is not None:
                 callback(step + 1, settings.steps, latents)
-    return latents
+    return latents if keep is None else keep.put_back(latents, everything, None)
 
 
 def _sample_clips(
@@ -262,6 +304,7 @@ def _sample_clips(
     scheduler: TrailingDDIMScheduler,
     noise: Tensor,
     settings: Settings,
+    keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
 ) -> Tensor:
@@ -281,10 +324,12 @@ def _sample_clips(
                 current[:finished] = scheduler.add_noise(
                     latents[clip[:finished]], noise[clip[:finished]], torch.tensor([timestep])
                 )
+                current = current if keep is None else keep.put_back(current, clip, timestep)
                 current = scheduler.step(denoiser(current, timestep, clip), timestep, current).prev_sample
                 bar.update()
                 if callback is not None:
                     callback(number * settings.steps + step + 1, total, current)
+            current = current if keep is None else keep.put_back(current, clip, None)
             latents[clip[finished:]] = current[finished:]
             done = clip[-1] + 1
     return latents

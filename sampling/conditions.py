@@ -6,6 +6,7 @@ pictures made in another way than those it learned from.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
+from ..models.config import ModelConfig
+
+logger = logging.getLogger(__name__)
 
 GREY = 0.5
 
@@ -118,6 +122,16 @@ def motion_inputs(conditions: DrivingConditions, window: list[int]) -> tuple[Ten
     skeleton = rearrange(conditions.skeleton[window], "f h w c -> 1 f c h w")
     depth = None if conditions.depth is None else rearrange(conditions.depth[window], "f h w -> 1 f 1 h w")
     return skeleton, depth
+
+
+def log_unused(config: ModelConfig, conditions: DrivingConditions) -> None:
+    """Tell which of the conditions the model's weights have no network for, and what happens instead."""
+    if not config.environment:
+        logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
+    if conditions.has_objects and config.objects is None:
+        logger.info("model %s has no object guider: the object mask is not used", config.name)
+    if conditions.depth is not None and not config.motion.depth:
+        logger.info("model %s reads no depth: it is not used", config.name)
 
 
 def check_size(name: str, height: int, width: int, multiple: int) -> None:

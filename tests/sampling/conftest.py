@@ -62,6 +62,7 @@ class KnownAnswer(nn.Module):
         self.config, self.strength, self.keep = config, strength, keep
         self.anchor = nn.Parameter(torch.zeros(()))
         self.alpha_bar = alpha_bar(config.schedule)
+        self.scene: torch.Tensor | None = None  # x0 (F, C, h, w) of a model that is shown no environment
         self.calls: list[tuple[str, int, int | None]] = []
         self.seen: list[torch.Tensor] = []
 
@@ -93,11 +94,15 @@ class KnownAnswer(nn.Module):
         motion=None,
         objects=None,
         temporal=True,
+        unconditional=0,
     ):
-        kind = "conditional" if reference is not None else "unconditional"
-        self.calls.append((kind, latents.shape[1], int(timesteps[0])))
+        for clip in range(len(latents)):
+            kind = "conditional" if reference is not None and clip >= unconditional else "unconditional"
+            self.calls.append((kind, latents.shape[1], int(timesteps[0])))
         if self.keep:
-            self.seen.append(latents[0].clone())
+            self.seen.append(latents[-1].clone())
+        if environment is None:
+            environment = self.scene
         clean = environment + (0 if motion is None else self.strength * motion)
         a = self.alpha_bar[timesteps[0]]
         noise = (latents - a.sqrt() * clean) / (1 - a).sqrt()

@@ -235,18 +235,71 @@ def test_shifted_snr_reaches_the_steps(codec, reference_image):
     assert float(make_scheduler(schedule, 0.25).alphas_cumprod[-1]) == pytest.approx(float(shifted), rel=1e-5)
 
 
-def test_the_unconditional_pass_sees_an_empty_context_and_no_reference_or_motion(codec, reference_image):
-    model, seen = KnownAnswer(), []
-    denoise = model.denoise
+def recorded(model: torch.nn.Module) -> list[tuple]:
+    """The list that every later call of `model.denoise` is noted in: (latents, context, keywords)."""
+    seen, denoise = [], model.denoise
 
     def record(latents, timesteps, context=None, **given):
-        seen.append((context, {name for name, value in given.items() if value is not None}))
+        seen.append((latents, context, given))
         return denoise(latents, timesteps, context, **given)
 
     model.denoise = record
+    return seen
+
+
+@pytest.mark.parametrize("without", [("reference", "motion"), ("reference",)])
+def test_the_unconditional_clip_sees_an_empty_context_and_no_reference(codec, reference_image, without):
+    config = TINY.model_copy(
+        update={"sampling": TINY.sampling.model_copy(update={"unconditional_without": without})}
+    )
+    model = KnownAnswer(config)
+    seen = recorded(model)
     conditions, context = drive(8, objects=True), torch.ones(1, 2, 3)
     animate(model, codec, reference_image, conditions, **settings(steps=1, guidance=2.0), context=context)
-    (with_context, conditional), (without_context, unconditional) = seen
-    assert torch.equal(with_context, context) and torch.equal(without_context, torch.zeros_like(context))
-    assert conditional - unconditional == {"reference", "motion"}
-    assert unconditional == {"environment", "mask", "objects", "temporal"}
+    ((latents, both_contexts, given),) = seen
+    assert torch.equal(latents[0], latents[1]) and given["unconditional"] == 1
+    assert torch.equal(both_contexts, torch.stack([torch.zeros(2, 3), torch.ones(2, 3)]))
+    assert {"reference", "environment", "mask", "objects"} <= given.keys()
+    motion = model.motion(conditions.skeleton.movedim(-1, 1).unsqueeze(0))
+    expected = torch.cat([torch.zeros_like(motion), motion]) if "motion" in without else motion
+    torch.testing.assert_close(given["motion"], expected)
+
+
+def test_one_batch_of_both_passes_is_the_two_passes(tiny_model, codec, reference_image):
+    """The real networks: guidance from the batch against the formula over two separate calls."""
+    conditions = drive(5, objects=True)
+    seen = recorded(tiny_model)
+    animate(tiny_model, codec, reference_image, conditions, **settings(steps=1, guidance=3.0, window=5))
+    latents, context, given = seen.pop()
+    with torch.no_grad():
+        both = tiny_model.denoise(latents, torch.tensor([999]), context, **given)
+        scene = {name: given[name] for name in ("environment", "mask", "objects")}
+        alone = tiny_model.denoise(latents[:1], torch.tensor([999]), **scene)
+        told = tiny_model.denoise(
+            latents[1:], torch.tensor([999]), **scene, reference=given["reference"], motion=given["motion"][1:]
+        )
+    torch.testing.assert_close(both, torch.cat([alone, told]), rtol=0, atol=1e-5)
+    assert (alone - told).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("long_video", ["windows", "clips"])
+def test_without_an_environment_input_the_scene_is_kept_by_a_noise_mask(codec, reference_image, long_video, caplog):
+    """Inpainting: outside the mask the result is the driving video's latents, and each step sees them at its noise."""
+    conditions = drive(20, objects=True)
+    model = KnownAnswer(TINY.model_copy(update={"environment": False, "objects": None}), keep=True)
+    model.scene = torch.zeros(1, 1, 4, 4, 4)
+    seen = recorded(model)
+    caplog.set_level("INFO")
+    result = animate(model, codec, reference_image, conditions, **settings(long_video=long_video))
+    assert all(given.keys().isdisjoint({"environment", "mask", "objects"}) for _, _, given in seen)
+    clean = codec.encode(environment_frames(conditions.driving, conditions.mask))
+    cells = torch.nn.functional.max_pool2d(conditions.mask.unsqueeze(1), 4)
+    torch.testing.assert_close(result, codec.decode(clean * (1 - cells)), rtol=0, atol=2e-3)
+    noise, alphas = initial_noise(clean.shape, 11), alpha_bar(TINY.schedule).float()
+    steps = [call[2] for call in model.calls if call[0] == "conditional"]
+    a, frames = alphas[steps[-1]], slice(12, 20)
+    kept = cells[frames] == 0
+    noisy = (a.sqrt() * clean + (1 - a).sqrt() * noise)[frames]
+    kept = kept.expand_as(noisy)
+    assert steps[-1] < 500 and torch.allclose(model.seen[-1][kept], noisy[kept], atol=1e-4)
+    assert "no environment input" in caplog.text and "no object guider" in caplog.text
