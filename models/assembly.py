@@ -1,0 +1,278 @@
+"""Recognised parts → one model: they are checked against each other, and what they lack is built.
+
+No tensor is copied but the input convolution's, and the new networks are the same every time.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .architecture import NOT_GIVEN, Numbers, guider_config, settle, unet_config
+from .config import (
+    LatentConfig,
+    ModelConfig,
+    MotionGuiderConfig,
+    ReferenceConfig,
+    SamplingConfig,
+    ScheduleConfig,
+)
+from .layers import MotionModule
+from .layouts import Layout, Part, Role, role_of
+from .model import AnimationModel
+from .motion import MotionGuider
+from .objects import ObjectGuider
+
+FRESH_SEED = 0
+SHOWN = 3  # names in a message
+USUAL_FILES: dict[Role, str] = {
+    "denoiser": "a Stable Diffusion 1.5 checkpoint or UNet, Animate Anyone's denoising_unet.pth",
+    "ReferenceNet": "reference_unet.pth",
+    "motion modules": "motion_module.pth, or AnimateDiff's",
+    "motion guider": "pose_guider.pth",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a conversion makes: `start` is its configuration, up to what shapes tell; `layouts` what it takes.
+
+    Roles that are not required and not given are built new; a ReferenceNet then starts as a copy of the denoiser.
+    """
+
+    start: ModelConfig
+    layouts: tuple[Layout, ...]
+    required: tuple[Role, ...]
+
+
+_STABLE_DIFFUSION = ScheduleConfig(betas="scaled_linear", zero_terminal_snr=False, prediction="epsilon")
+_ANIMATEDIFF = _STABLE_DIFFUSION.model_copy(update={"betas": "linear"})  # what its motion modules were trained with
+_TRAINABLE: tuple[Layout, ...] = ("Stable Diffusion checkpoint", "UNet", "motion modules")
+KINDS: dict[str, Kind] = {
+    "animate-anyone": Kind(
+        ModelConfig(
+            name="animate-anyone",
+            environment=False,
+            reference=ReferenceConfig(mode="full"),
+            motion=MotionGuiderConfig(depth=False, temporal=False),
+            objects=None,
+            sampling=SamplingConfig(unconditional_without=("reference",)),
+        ),
+        ("UNet", "ReferenceNet", "motion modules", "pose guider"),
+        ("denoiser", "ReferenceNet", "motion modules", "motion guider"),
+    ),
+    "animatediff": Kind(
+        ModelConfig(name="animatediff", schedule=_ANIMATEDIFF), _TRAINABLE, ("denoiser", "motion modules")
+    ),
+    "sd15": Kind(ModelConfig(name="sd15", schedule=_STABLE_DIFFUSION), _TRAINABLE, ("denoiser",)),
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the files: every number and name that somebody may want to check."""
+
+    parts: tuple[Part, ...]
+    unread: tuple[str, ...] = ()  # keys of ours that nothing of ours reads
+    fresh: tuple[str, ...] = ()  # networks that no file gave
+    numbers: tuple[str, ...] = ()  # what shapes do not tell, and where it is from
+    written: str = ""
+
+    def lines(self) -> list[str]:
+        """The report for people, a fact a line."""
+        lines = []
+        for part in self.parts:
+            lines.append(f"{part.source}: {part.layout}, {len(part.tensors)} tensors taken")
+            lines += [f"  ignored, {why}: {summary(names)}" for why, names in part.ignored.items()]
+        if self.unread:
+            lines.append(f"ignored, behind the last layer that is read: {summary(self.unread)}")
+        lines += [f"fresh: {name}" for name in self.fresh]
+        lines += list(self.numbers)
+        return [*lines, self.written] if self.written else lines
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A whole model: tensors by the names of `AnimationModel(config)`, all of them."""
+
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    report: Report
+
+
+def assemble(parts: Sequence[Part], kind: Kind, numbers: Numbers = NOT_GIVEN) -> Assembled:
+    """Put parts together to a whole model.
+
+    Raises:
+        InputError: a part is missing, there twice, incomplete, or does not fit the others.
+    """
+    givers = _givers(parts, kind)
+    numbers, origins = settle(numbers, parts)
+    config = _configure(kind.start, givers, numbers)
+    with torch.device("meta"):
+        model = AnimationModel(config)
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    tensors, unread = {}, []
+    for part in parts:
+        fitted, left = _fit(part, shapes)
+        tensors |= fitted
+        unread += left
+    fresh = _complete(tensors, model)
+    if config.environment:
+        fresh.append("environment input channels (zero)")
+    told = tuple(line for name, line in origins.items() if "motion modules" in givers or not name.startswith("motion_"))
+    written = f"model {config.name}, {len(tensors)} tensors"
+    return Assembled(config, tensors, Report(tuple(parts), tuple(unread), tuple(fresh), told, written))
+
+
+def check_complete(part: Part, tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
+    """Raise InputError, naming the first, unless exactly the tensors of these shapes are there."""
+    missing, unexpected = sorted(shapes.keys() - tensors.keys()), sorted(tensors.keys() - shapes.keys())
+    wrong = [
+        f"{_short(name)} is {tuple(tensors[name].shape)} and should be {tuple(shape)}"
+        for name, shape in shapes.items()
+        if name in tensors and tensors[name].shape != shape
+    ]
+    if missing or unexpected or wrong:
+        raise InputError(
+            f"{part.source} is no complete {part.layout}: {_some(missing)} missing, {_some(unexpected)} unexpected, "
+            f"{_some(wrong)} of another shape; copy or download it again, or give another file"
+        )
+
+
+def summary(names: Sequence[str]) -> str:
+    """Names, those of one beginning as `beginning.* (count)`."""
+    groups = [list(group) for _, group in itertools.groupby(sorted(names), key=lambda name: name.split(".")[0])]
+    return ", ".join(group[0] if len(group) == 1 else f"{_beginning(group)}.* ({len(group)})" for group in groups)
+
+
+def _beginning(names: list[str]) -> str:
+    return ".".join(os.path.commonprefix([name.split(".")[:-1] or [name] for name in names]))
+
+
+def _givers(parts: Sequence[Part], kind: Kind) -> dict[str, Part]:
+    """role → the one part that gives it."""
+    name = f"--kind {kind.start.name}"
+    givers: dict[str, Part] = {}
+    for part in parts:
+        if part.layout not in kind.layouts:
+            raise InputError(f"{part.source} is a {part.layout}; {name} takes {_listed(kind.layouts)}: leave it out")
+        for role in part.roles:
+            if role in givers:
+                raise InputError(f"{givers[role].source} and {part.source} both hold the {role}: give one of them")
+            givers[role] = part
+    missing = [f"the {role} ({USUAL_FILES[role]})" for role in kind.required if role not in givers]
+    if missing:
+        raise InputError(f"{name} lacks {_listed(missing)}: add {'these' if len(missing) > 1 else 'this'}")
+    return givers
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _configure(start: ModelConfig, givers: Mapping[str, Part], numbers: Numbers) -> ModelConfig:
+    unet = unet_config(givers["denoiser"], givers.get("motion modules"), numbers)
+    guider = guider_config(givers["motion guider"], start.motion) if "motion guider" in givers else start.motion
+    latent = LatentConfig(channels=unet.in_channels, downscale=2 ** (len(guider.channels) - 1))
+    window = min(start.sampling.window, unet.motion_modules.max_frames)
+    overlap = min(start.sampling.overlap, window // 2)
+    sampling = start.sampling.model_copy(update={"window": window, "overlap": overlap})
+    changes = {"unet": unet, "motion": guider, "latent": latent, "sampling": sampling}
+    return ModelConfig.model_validate(start.model_dump() | {key: value.model_dump() for key, value in changes.items()})
+
+
+def _fit(part: Part, shapes: Mapping[str, torch.Size]) -> tuple[dict[str, Tensor], list[str]]:
+    """A part's tensors as the model takes them, and the names of those that it has no use for.
+
+    Raises:
+        InputError: keys are missing, unexpected or of another shape, by name.
+    """
+    tensors, entry = dict(part.tensors), "denoiser.conv_in.weight"
+    if entry in tensors and (more := shapes[entry][1] - tensors[entry].shape[1]):
+        rows, _, *kernel = tensors[entry].shape
+        tensors[entry] = torch.cat([tensors[entry], tensors[entry].new_zeros(rows, more, *kernel)], dim=1)
+    # our ReferenceNet ends with its last spatial attention: the levels behind it are not built
+    unread = [
+        name
+        for name in tensors
+        if role_of(name) == "ReferenceNet"
+        and name not in shapes
+        and name.replace("reference.", "denoiser.", 1) in shapes
+    ]
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in unread}
+    check_complete(part, tensors, {name: shape for name, shape in shapes.items() if role_of(name) in part.roles})
+    return tensors, unread
+
+
+def _complete(tensors: dict[str, Tensor], model: AnimationModel) -> list[str]:
+    """Add what no part gave, in the storage type of the denoiser, and tell what that is."""
+    fresh, dtype = [], tensors["denoiser.conv_out.weight"].dtype
+    missing = model.state_dict().keys() - tensors.keys()
+    copied = {name: _denoisers(name, tensors, model) for name in missing if role_of(name) == "ReferenceNet"}
+    if copied:
+        tensors |= copied
+        fresh.append("ReferenceNet (a copy of the denoiser)")
+    for what, networks in _new_networks(model).items():
+        needed = {prefix: new for prefix, new in networks.items() if any(name.startswith(prefix) for name in missing)}
+        if needed:
+            tensors |= {name: tensor.to(dtype) for name, tensor in _build(needed).items()}
+            fresh.append(what)
+    return fresh
+
+
+def _denoisers(name: str, tensors: Mapping[str, Tensor], model: AnimationModel) -> Tensor:
+    """The denoiser's tensor for a key of the ReferenceNet, whose input has the picture's channels alone."""
+    tensor = tensors[name.replace("reference.", "denoiser.", 1)]
+    return tensor[:, : model.config.unet.in_channels] if name == "reference.conv_in.weight" else tensor
+
+
+def _new_networks(model: AnimationModel) -> dict[str, dict[str, Callable[[], nn.Module]]]:
+    """What it is → prefix → how to build it, for all networks that may be new."""
+    config, motion = model.config, model.config.unet.motion_modules
+    modules = {
+        f"denoiser.{name}.": functools.partial(
+            MotionModule,
+            module.norm.num_channels,
+            motion.heads,
+            motion.max_frames,
+            motion.norm_groups,
+            motion.norm_per_frame,
+            nn,
+        )
+        for name, module in model.denoiser.named_modules()
+        if isinstance(module, MotionModule)
+    }
+    return {
+        "motion modules (they start as the identity)": modules,
+        "motion guider (its output starts at zero)": {"motion.": lambda: MotionGuider(config)},
+        "object guider (blended in weakly at the start)": {"objects.": lambda: ObjectGuider(config)},
+    }
+
+
+def _build(networks: Mapping[str, Callable[[], nn.Module]]) -> dict[str, Tensor]:
+    """The tensors of new networks, without touching anybody else's random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(FRESH_SEED)
+        built = {prefix: build().state_dict() for prefix, build in networks.items()}
+    return {f"{prefix}{name}": tensor for prefix, state in built.items() for name, tensor in state.items()}
+
+
+def _some(names: Sequence[str]) -> str:
+    """How many, and the first few."""
+    shown = ", ".join(_short(name) for name in names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    return f"{len(names)} ({shown})" if names else "0"
+
+
+def _short(name: str) -> str:
+    """A key of ours without the network's name, so as files have it."""
+    for prefix in ("denoiser.", "reference.", "motion.skeleton."):
+        name = name.removeprefix(prefix)
+    return name
