@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "training": LOWER | {"sampling", "perception", "scenes"},
     "evaluation": LOWER | {"sampling", "perception", "scenes"},
     "nodes": LOWER | MIDDLE,
-    "cli": LOWER | MIDDLE,
+    "cli_arguments": BOTTOM,
+    "cli": LOWER | MIDDLE | {"cli_arguments"},
     "__main__": {"cli"},
     "__init__": {"nodes"},
 }

@@ -1,0 +1,271 @@
+"""The command line's arguments and help: what `cli` parses them with.
+
+Nothing heavy is imported here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from .errors import InputError
+
+DEMO_SEED = 900_012
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports wrong arguments in one line, without the usage text."""
+
+    def error(self, message: str) -> None:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; the chosen one's name is in `command`."""
+    parser = Parser(
+        prog="inhabit",
+        description="Put a character from one picture into a video, where it performs the video's motion.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_card, _add_sheet):
+        add(commands)
+    return parser
+
+
+def _add_scene(commands) -> None:
+    parser = _command(
+        commands,
+        "scene",
+        "render a puppet scene with its exact ground truth",
+        "Render a puppet scene: character A moves in driving.mp4, reference.png shows another character B, and "
+        "target.mp4 is the truth, B doing A's motion in A's place. Beside them: pose.json, depth.mkv, "
+        "mask.mkv, object.mkv, hands.mkv, face.mkv, meta.json.",
+        "inhabit scene --out scene --seed 900001 --kind reach --frames 48 --size 128x128",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the same seed gives the same scene; 900000 and above are never trained on (default 0)",
+    )
+    _add_scene_shape(parser, frames=48)
+
+
+def _add_animate(commands) -> None:
+    parser = _command(
+        commands,
+        "animate",
+        "animate a character into a driving video",
+        "Animate the character of a reference picture into a driving video. --pose, --depth, --mask and --object-mask "
+        "may be left out when pose.json, depth.mkv, mask.mkv and object.mkv lie beside the driving video, as "
+        "`inhabit scene` writes them. Without --driving, --pose alone drives the character in an empty studio.",
+        "inhabit animate --reference scene/reference.png --driving scene/driving.mp4 --out result.mp4\n"
+        "  inhabit animate --reference scene/reference.png --pose skeletons.mp4 --out result.mp4",
+    )
+    _add_inputs(parser)
+    _add_model(parser)
+    _add_sampling(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    inputs = parser.add_argument_group("inputs (videos, folders of pictures, or single pictures)")
+    inputs.add_argument("--reference", type=Path, required=True, metavar="IMG", help="picture of the character")
+    inputs.add_argument("--driving", type=Path, metavar="VIDEO", help="video whose motion and surroundings are used")
+    inputs.add_argument("--out", type=Path, required=True, metavar="OUT.mp4", help="result; .mkv writes it lossless")
+    inputs.add_argument(
+        "--pose", type=Path, metavar="FILE", help="OpenPose JSON, or a video of skeletons drawn on black"
+    )
+    inputs.add_argument(
+        "--depth", type=Path, metavar="V", help="depth, white or 1 = near; also a .npy array (optional)"
+    )
+    inputs.add_argument("--mask", type=Path, metavar="V", help="white on the character that is to be replaced")
+    inputs.add_argument("--object-mask", type=Path, metavar="V", help="white on objects it touches (optional)")
+    inputs.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="bring all inputs to this size, sides divisible by 8 (default: the driving video's)",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", default="puppets", metavar="FILE", help="checkpoint (default: puppets, the bundled one)"
+    )
+    model.add_argument("--vae", type=Path, metavar="FILE", help="Stable Diffusion VAE, for models that bundle none")
+    model.add_argument(
+        "--clip-vision", type=Path, metavar="FILE", help="CLIP ViT-L/14 vision model, for models of SD 1.5's size"
+    )
+    model.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    model.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16")
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    sampling = parser.add_argument_group("sampling (defaults: the model's own)")
+    sampling.add_argument("--steps", type=int, metavar="N", help="denoising steps")
+    sampling.add_argument(
+        "--guidance", type=float, metavar="X", help="how hard to push towards reference and motion; 1 is off"
+    )
+    sampling.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default 0)")
+    sampling.add_argument("--window", type=int, metavar="L", help="frames denoised together")
+    sampling.add_argument("--overlap", type=int, metavar="O", help="frames that neighbouring windows share")
+    sampling.add_argument(
+        "--long-video",
+        choices=("windows", "clips"),
+        default="windows",
+        help="average overlapping windows, or continue clip by clip (default windows)",
+    )
+    sampling.add_argument(
+        "--no-paste-back",
+        dest="paste_back",
+        action="store_false",
+        help="show what the model drew everywhere, also around the character",
+    )
+
+
+def _add_demo(commands) -> None:
+    parser = _command(
+        commands,
+        "demo",
+        "render a scene, animate another character into it, compare",
+        "Render a held-out puppet scene, animate a different character into it, and compare with the truth: "
+        "reference.png, driving.mp4, result.mp4, target.mp4, sheet.png (look at this first) and metrics.json.",
+        "inhabit demo --out demo",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--seed", type=int, default=DEMO_SEED, metavar="N", help=f"of the scene (default {DEMO_SEED})")
+    parser.add_argument(
+        "--model", default="puppets", metavar="FILE", help="checkpoint (default: puppets, the bundled one)"
+    )
+    _add_scene_shape(parser, frames=24)
+
+
+def _add_train(commands) -> None:
+    parser = _command(
+        commands,
+        "train",
+        "train a model",
+        "Train what a recipe says, into a folder: checkpoints/, log.jsonl and model.safetensors, which "
+        "`animate --model` takes. Stop with Ctrl-C at any time; --resume goes on exactly there.",
+        "inhabit train --recipe puppets --out training --set codec=puppets --set stages.spatial.steps=2000",
+    )
+    parser.add_argument(
+        "--recipe", required=True, metavar="FILE.yaml", help="recipe file, or the name of a bundled one"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for checkpoints and the model")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace fields of the recipe; may be repeated",
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+
+
+def _add_convert(commands) -> None:
+    parser = _command(
+        commands,
+        "convert",
+        "make one checkpoint of public weights",
+        "Make one checkpoint of public weights, which are recognised by their content, in any order. animate-anyone: "
+        "reference_unet, denoising_unet, motion_module and pose_guider give the model as it was published, without "
+        "environment or objects. sd15: a Stable Diffusion 1.5 checkpoint or diffusers folder gives a model to train. "
+        "animatediff: the same with AnimateDiff's motion modules; these alone become a file for ComfyUI's "
+        "models/animatediff_models. Pickled files are read as weights only: code in them is never run.",
+        "inhabit convert --kind animate-anyone reference_unet.pth denoising_unet.pth motion_module.pth pose_guider.pth "
+        "--out animate-anyone.safetensors\n"
+        "  inhabit convert --kind animatediff v1-5-pruned.safetensors mm_sd_v15_v2.ckpt --out animatediff.safetensors",
+    )
+    parser.add_argument("--kind", required=True, choices=("animate-anyone", "animatediff", "sd15"))
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="weight file, or diffusers folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the checkpoint")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="stored type (default: as it is)")
+    shapeless = parser.add_argument_group(
+        "what shapes do not tell (default: as in Stable Diffusion 1.5, or config.json)"
+    )
+    for name, default in (("heads", 8), ("norm-groups", 32)):
+        shapeless.add_argument(f"--{name}", type=int, metavar="N", help=f"of the UNets (default {default})")
+        shapeless.add_argument(f"--motion-{name}", type=int, metavar="N", help=f"of motion modules (default: --{name})")
+
+
+def _add_bench(commands) -> None:
+    parser = _command(
+        commands,
+        "bench",
+        "time and memory next to diffusers' own network",
+        "Time one denoising step of a preset with random weights (8 frames of 256 px), plain and with all conditions, "
+        "next to diffusers' UNetMotionModel on the same shapes: seconds a frame and step, peak memory, ratio.",
+        "inhabit bench --preset sd15 --out bench.json",
+    )
+    parser.add_argument("--preset", choices=("puppets", "sd15"), default="puppets", help="default puppets")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers there, too")
+
+
+def _add_card(commands) -> None:
+    parser = _command(
+        commands,
+        "card",
+        "measure a model over held-out scenes",
+        "Measure a model over held-out puppet scenes, another character in each, against the exact truth, three "
+        "baselines, and itself with conditions removed: card.json, card.md and a contact sheet a scene.",
+        "inhabit card --out card",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--model", default="puppets", metavar="FILE", help="checkpoint (default: the bundled one)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    for name, default in (("scenes", 16), ("frames", 24), ("size", 128), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default {default}")
+    parser.add_argument("--steps", type=int, metavar="N", help="default: the model's own")
+    parser.add_argument("--guidance", type=float, metavar="X", help="default: the model's own")
+    parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out removed conditions")
+
+
+def _add_sheet(commands) -> None:
+    parser = _command(
+        commands,
+        "sheet",
+        "draw videos into one contact sheet",
+        "Draw videos as rows of one contact sheet, and tell how much each changes from frame to frame.",
+        "inhabit sheet --out sheet.png --reference scene/reference.png driving=scene/driving.mp4 result=result.mp4",
+    )
+    parser.add_argument("clips", nargs="+", metavar="NAME=VIDEO", help="label and video of each row")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the sheet")
+    parser.add_argument("--reference", type=Path, metavar="IMG", help="picture to show large on the left")
+    parser.add_argument("--columns", type=int, default=8, metavar="N", help="frames a row (default 8)")
+
+
+def _command(commands, name: str, summary: str, description: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=textwrap.fill(description, 100),
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=name)
+    return parser
+
+
+def _add_scene_shape(parser: argparse.ArgumentParser, frames: int) -> None:
+    parser.add_argument(
+        "--kind", default="walk", help="walk, reach, object, handface, dance, pass or fasthands (default walk)"
+    )
+    parser.add_argument("--frames", type=int, default=frames, metavar="N", help=f"length (default {frames})")
+    parser.add_argument(
+        "--size", type=_size, default=(128, 128), metavar="WxH", help="96 to 512 pixels a side (default 128x128)"
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give WIDTHxHEIGHT in pixels, e.g. 128x192")
+    return int(width), int(height)
