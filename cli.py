@@ -135,9 +135,18 @@ def bench(options: argparse.Namespace) -> None:
     """Time one denoising step, and write the numbers where asked."""
     from .evaluation.benchmark import benchmark, summary
     from .evaluation.report import write_json
-    from .sampling.request import choose_device
+    from .sampling.request import choose_device, choose_dtype
 
-    result = benchmark(options.preset, choose_device(options.device))
+    device = choose_device(options.device)
+    result = benchmark(
+        options.preset,
+        device,
+        size=options.size,
+        frames=options.frames,
+        rounds=options.rounds,
+        dtype=choose_dtype(options.dtype, device),
+        compiled=options.compile,
+    )
     if options.out is not None:
         write_json(options.out, result)
     print(summary(result))

@@ -101,7 +101,16 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--clip-vision", type=Path, metavar="FILE", help="CLIP ViT-L/14 vision model, for models of SD 1.5's size"
     )
     model.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    model.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16")
+    _add_dtype(model)
+    model.add_argument(
+        "--compile", action="store_true", help="run the denoiser through torch.compile: slow start, faster steps"
+    )
+
+
+def _add_dtype(parser) -> None:
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16"
+    )
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -200,12 +209,19 @@ def _add_bench(commands) -> None:
         commands,
         "bench",
         "time and memory next to diffusers' own network",
-        "Time one denoising step of a preset with random weights (8 frames of 256 px), plain and with all conditions, "
-        "next to diffusers' UNetMotionModel on the same shapes: seconds a frame and step, peak memory, ratio.",
-        "inhabit bench --preset sd15 --out bench.json",
+        "Time one denoising step of a preset with random weights, plain, with the reference and with all conditions, "
+        "next to diffusers' UNetMotionModel of the same weights and shapes: seconds, ratio, peak memory of loading and "
+        "one step, and the share of what the device can multiply. The weights of sd15 take 14 GB in the temporary "
+        "folder (TMPDIR) meanwhile, half of it in half precision.",
+        "inhabit bench --preset sd15 --dtype bfloat16 --out bench.json",
     )
     parser.add_argument("--preset", choices=("puppets", "sd15"), default="puppets", help="default puppets")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    _add_dtype(parser)
+    parser.add_argument("--size", type=_size, default=(256, 256), metavar="WxH", help="of a frame (default 256x256)")
+    parser.add_argument("--frames", type=int, default=8, metavar="N", help="of the clip (default 8)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the median is told (default 3)")
+    parser.add_argument("--compile", action="store_true", help="run both networks through torch.compile")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers there, too")
 
 

@@ -6,6 +6,7 @@ Keys: `denoiser.* reference.* motion.* objects.*`, and `vae.*` when an autoencod
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from .model import AnimationModel
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
 CONFIG_KEY = "inhabit.config"
+PART = 64  # tensors converted before the file's pages are let go
 MOTION_KEY = "inhabit.motion_modules"  # in the header of files that hold motion modules alone
 _COMFY_PREFIX = "model.diffusion_model."  # ComfyUI's ModelSave puts it before every key of ours,
 _COMFY_KEYS = {"v_pred", "ztsnr"}  # adds these, and keeps no header, so that the configuration travels as a tensor
@@ -111,20 +113,23 @@ def read_config(path: str | Path) -> ModelConfig:
 
 def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32,
          operations=nn) -> AnimationModel:
-    """Load the animation model of a checkpoint, ready for inference (channels-last, eval mode).
+    """Load the animation model of a checkpoint, ready for inference.
+
+    On a CPU, weights already of type `dtype` stay in the file, mapped into memory and read when first used; all others
+    are converted one by one, so that the weights never exist twice.
 
     Args:
         path: checkpoint written by `save` (or by ComfyUI's ModelSave from such a MODEL).
         device: where the weights go.
-        dtype: compute and storage type of the weights.
+        dtype: storage type of the weights, and compute type where `operations` do not cast; of 8 bits: the matrices'
+            storage type, vectors and tables then are float32.
         operations: namespace of the layers, `torch.nn` or `comfy.ops…`.
     Raises:
         InputError: see `read_config`; or keys are missing or left over, by name.
     """
     with torch.device("meta"):
         model = AnimationModel(read_config(path), operations)
-    tensors = _read(path, device, dtype, keep=lambda name: not name.startswith("vae.") and name != CONFIG_KEY)
-    _assign(model, tensors, path)
+    _assign(model, _read(path, device, dtype, keep=lambda network: network != "vae"), path)
     return for_inference(model)
 
 
@@ -140,7 +145,7 @@ def load_codec(path: str | Path, device: str | torch.device = "cpu",
         return None
     with torch.device("meta"):
         vae = PatchAutoencoder(config.autoencoder)
-    tensors = _read(path, device, dtype, keep=lambda name: name.startswith("vae."))
+    tensors = _read(path, device, dtype, keep=lambda network: network == "vae")
     _assign(vae, {name.removeprefix("vae."): tensor for name, tensor in tensors.items()}, path)
     return LatentCodec(for_inference(vae), scale=config.latent.scale, downscale=config.latent.downscale)
 
@@ -172,15 +177,43 @@ def _open(path: str | Path):
         ) from error
 
 
-def _read(path: str | Path, device, dtype: torch.dtype, keep) -> dict[str, Tensor]:
-    tensors = {}
+def _read(path: str | Path, device, dtype: torch.dtype, keep: Callable[[str], bool]) -> dict[str, Tensor]:
+    """The tensors, by our names, of the networks to keep (`denoiser`, …, `vae`).
+
+    Each network has a mapping of the file of its own, so that its memory is free as soon as it is; and what is
+    converted is read in small parts, so that the file's pages do not pile up beside the copies.
+    """
     with _open(path) as file:
-        for key in file.keys():
-            name = key.removeprefix(_COMFY_PREFIX)
-            if name not in _COMFY_KEYS and keep(name):
-                tensor = file.get_tensor(key)
-                tensors[name] = tensor.to(device, dtype if tensor.is_floating_point() else None)
+        keys = {key.removeprefix(_COMFY_PREFIX): key for key in file.keys()}
+    names: dict[str, list[str]] = {}
+    for name in keys:
+        if name not in _COMFY_KEYS and name != CONFIG_KEY and keep(name.split(".")[0]):
+            names.setdefault(name.split(".")[0], []).append(name)
+    tensors = {}
+    for network in names.values():
+        size = len(network) if _as_stored(path, keys[network[0]], device, dtype) else PART
+        for start in range(0, len(network), size):
+            with _open(path) as file:
+                for name in network[start : start + size]:
+                    tensors[name] = _placed(file.get_tensor(keys[name]), name, device, dtype)
     return tensors
+
+
+def _as_stored(path: str | Path, key: str, device, dtype: torch.dtype) -> bool:
+    with _open(path) as file:
+        return torch.device(device).type == "cpu" and file.get_tensor(key).dtype == dtype
+
+
+def _placed(tensor: Tensor, name: str, device, dtype: torch.dtype) -> Tensor:
+    """The tensor itself where it already is what is wanted, else a copy, pictures' kernels in channels-last memory."""
+    if not tensor.is_floating_point():
+        return tensor.to(device)
+    if dtype.itemsize == 1 and (tensor.dim() == 1 or name.endswith(".pe")):
+        dtype = torch.float32
+    if tensor.device == torch.device(device) and tensor.dtype == dtype:
+        return tensor
+    layout = torch.channels_last if tensor.dim() == 4 else torch.preserve_format
+    return tensor.to(device, dtype, memory_format=layout)
 
 
 def _assign(module: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 def to_channels_last(module: nn.Module) -> nn.Module:
-    """Put 2-D convolution weights into channels-last memory, in place: about twice as fast on CPUs, free on GPUs."""
+    """Put 2-D convolution weights into channels-last memory, in place: faster for small networks and half precision."""
     for parameter in module.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -24,8 +24,8 @@ def to_channels_last(module: nn.Module) -> nn.Module:
 
 
 def for_inference(module: nn.Module) -> nn.Module:
-    """Channels-last, evaluation mode, no gradients; in place."""
-    return to_channels_last(module).train(False).requires_grad_(False)
+    """Evaluation mode, no gradients; in place. The weights stay where they are, in a mapped file for instance."""
+    return module.train(False).requires_grad_(False)
 
 
 def timestep_embedding(timesteps: Tensor, channels: int) -> Tensor:

@@ -99,6 +99,7 @@ def animate(
     gamma: float | None = None,
     context: Tensor | None = None,
     without: Collection[Mechanism] = (),
+    release_reference: bool = False,
     progress: bool = True,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -108,6 +109,7 @@ def animate(
     reference_image  (1, H, W, 3) 0…1.
     context          (1, L, D) tokens of a vision encoder for the cross-attention of models that have it.
     without          mechanisms to switch off, as an ablation or for a model that has not learned them yet.
+    release_reference  take the ReferenceNet out of the model as soon as it has read the picture: a third of the memory.
     callback         called after every step with (step, steps in all, latents (F or window, C, h, w)); whatever it
                      raises ends the run, which is how a host interrupts it.
     The rest is described at `Settings`. Raises InputError for sizes or settings that cannot work.
@@ -120,6 +122,8 @@ def animate(
     encoded = encode_conditions(codec, conditions, settings.window)
     log_unused(model.config, conditions)
     reference = None if "reference" in without else project_reference(model, codec, reference_image, context)
+    if release_reference:
+        model.reference = None
     denoiser = WindowDenoiser(model, conditions, encoded, reference, settings.guidance, context, without)
     noise = initial_noise(encoded.environment.shape, settings.seed)
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips

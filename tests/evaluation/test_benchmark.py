@@ -6,6 +6,9 @@ import pytest
 import torch
 from inhabit.errors import InputError
 from inhabit.evaluation import benchmark as bench
+from inhabit.evaluation import steps
+from inhabit.evaluation.memory import elsewhere
+from inhabit.models import AnimationModel
 from inhabit.models.config import PRESETS
 
 
@@ -17,69 +20,101 @@ def shapes(monkeypatch, request) -> bench.Shapes:
     widths = (16, 32, 32, 32)[: len(preset.unet.block_out_channels)]
     narrow = {"block_out_channels": widths, "norm_groups": 16, "motion_modules": motion}
     unet = preset.unet.model_copy(update=narrow)
-    monkeypatch.setitem(bench.PRESETS, "tiny", preset.model_copy(update={"unet": unet}))
-    return bench.Shapes("tiny", size=64, frames=2)
+    monkeypatch.setitem(steps.PRESETS, "tiny", preset.model_copy(update={"unet": unet}))
+    return steps.Shapes("tiny", size=(64, 48), frames=2)
+
+
+def random_weights(shapes: steps.Shapes) -> AnimationModel:
+    """A model whose every weight matters; the zero-initialised ones would hide a difference."""
+    torch.manual_seed(1)
+    model = AnimationModel(shapes.config).requires_grad_(False)
+    for weights in model.parameters():
+        weights.normal_(std=0.1)
+    return model
 
 
 @torch.inference_mode()
-def test_plain_step_and_diffusers_compute_the_same(shapes):
-    model, inputs = bench.build(shapes), bench.Inputs.random(shapes)
-    for weights in model.denoiser.parameters():
-        weights.normal_(std=0.1)  # the motion modules' outputs start at zero and would hide a difference
-    ours = bench.make_step("plain", model, inputs, shapes)()
-    theirs = bench.make_step("diffusers", model, inputs, shapes)()
-    assert ours.std() > 0
+def test_plain_step_and_diffusers_compute_the_same(shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "AnimationModel", lambda config: random_weights(shapes))
+    with torch.inference_mode(False):
+        steps.write_weights(shapes, tmp_path)
+    inputs = steps.Inputs.random(shapes)
+    ours = steps.our_step("plain", steps.load_ours(shapes, tmp_path), inputs)()
+    theirs = steps.their_step(steps.load_theirs(shapes, tmp_path), inputs)()
+    assert ours.shape == (2, 2, 4, *inputs.latents.shape[3:]) and ours.std() > 0
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
 def test_all_conditions_are_on(shapes):
-    """With weights that are not at their zero start every condition changes the result."""
-    model, inputs = bench.build(shapes), bench.Inputs.random(shapes)
-    for weights in model.parameters():
-        weights.normal_(std=0.1)
-    full = bench.make_step("all_conditions", model, inputs, shapes)()
+    """With weights that are not at their zero start every condition changes the result, of the second pass alone
+    where guidance goes without it."""
+    model, inputs = random_weights(shapes).train(False), steps.Inputs.random(shapes)
+    full = steps.our_step("all_conditions", model, inputs)()
     for name in ("reference", "environment", "mask", "skeleton", "depth", "objects"):
         changed = {**vars(inputs), name: getattr(inputs, name) * 0.5}
-        other = bench.make_step("all_conditions", model, bench.Inputs(**changed), shapes)()
-        assert not torch.equal(full, other), name
+        other = steps.our_step("all_conditions", model, steps.Inputs(**changed))()
+        assert not torch.equal(full[1], other[1]), name
+        assert torch.equal(full[0], other[0]) == (name in ("reference", "skeleton", "depth")), name
 
 
-def test_the_twin_has_the_same_weights_in_its_own_memory(shapes):
-    model = bench.build(shapes)
-    own, twin = model.denoiser.state_dict(), bench.diffusers_twin(shapes, model).state_dict()
-    own = {name: tensor for name, tensor in own.items() if ".lookups." not in name}  # diffusers has no such layer
-    assert own.keys() == twin.keys()
-    own["conv_in.weight"] = own["conv_in.weight"][:, :4]
-    assert all(torch.equal(own[name], twin[name]) for name in own)
-    assert not {t.data_ptr() for t in own.values()} & {t.data_ptr() for t in twin.values()}
+@torch.inference_mode()
+def test_a_released_reference_net_is_gone_and_the_step_the_same(shapes):
+    model, inputs = random_weights(shapes).train(False), steps.Inputs.random(shapes)
+    expected = steps.our_step("reference", model, inputs)()
+    assert torch.equal(steps.our_step("reference", model, inputs, release=True)(), expected)
+    assert model.reference is None
+    plain = steps.our_step("plain", model, inputs)()
+    assert not torch.equal(plain[1], expected[1]) and torch.allclose(plain[0], expected[0], atol=1e-5)
 
 
 def test_result_has_every_number(monkeypatch, capsys):
     """One step's memory is really taken in a process of its own, the others' answers are made up."""
-    elsewhere = bench._memory_elsewhere
     monkeypatch.setattr(
-        bench, "_memory_elsewhere", lambda shapes, name, bar: elsewhere(shapes, name, bar) if name == "plain" else 1.0
+        bench,
+        "elsewhere",
+        lambda function, *arguments: (
+            1.0 if "reference" in arguments or "diffusers" in arguments else elsewhere(function, *arguments)
+        ),
     )
-    result = bench.benchmark("puppets", size=32, frames=1, rounds=1, progress=False)
-    for field in ("seconds_per_frame_and_step", "ratio", "peak_memory_mib"):
-        assert set(result[field]) == set(bench.STEPS), field
+    result = bench.benchmark("puppets", size=(32, 40), frames=1, rounds=1, progress=False)
+    for field in (
+        "seconds_per_step",
+        "seconds_per_frame_and_step",
+        "ratio",
+        "peak_memory_mib",
+        "tflop_per_step",
+        "share_of_matmul_peak",
+    ):
+        assert set(result[field]) == set(steps.STEPS), field
     assert result["ratio"]["diffusers"] == 1.0
     if Path("/proc/self/status").exists():
         with torch.device("meta"):
-            model = bench.AnimationModel(PRESETS["puppets"])
-        assert result["peak_memory_mib"]["plain"] > sum(weight.nbytes for weight in model.parameters()) / 2**20
-    assert all(value > 0 for value in result["seconds_per_frame_and_step"].values())
+            model = AnimationModel(PRESETS["puppets"])
+        networks = (model.denoiser, model.motion, model.objects)
+        size = sum(weight.nbytes for network in networks for weight in network.parameters())
+        assert result["peak_memory_mib"]["all_conditions"] > size / 2**20
+    for field in ("seconds_per_step", "tflop_per_step", "share_of_matmul_peak"):
+        assert all(value > 0 for value in result[field].values())
     lines = bench.summary(result).splitlines()
-    assert [line.split()[0] for line in lines[2:5]] == list(bench.STEPS)
+    assert [line.split()[0] for line in lines[2:6]] == list(steps.STEPS)
+    assert "32x40 px" in lines[0]
     assert capsys.readouterr().out == ""
+
+
+def test_operations_are_those_of_the_formula():
+    """A product and a convolution, counted by hand."""
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3, padding=1), torch.nn.Linear(8, 7))
+    with torch.inference_mode():
+        counted = bench._operations(lambda: layers(torch.randn(2, 3, 4, 8)))
+    assert counted == 2 * (2 * 5 * 32) * 27 + 2 * (2 * 5 * 4 * 7) * 8
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"preset": "huge"}, "'huge'.*puppets"),
-        ({"size": 100}, "100 px.*multiple of 8"),
+        ({"size": (100, 64)}, "100x64 px.*multiples of 8"),
         ({"frames": 0}, "0 frames"),
         ({"rounds": 0}, "0 rounds"),
         ({"device": "abacus"}, "'abacus'.*--device cpu"),
