@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .architecture import NOT_GIVEN, Numbers, guider_config, settle, unet_config
 from .config import (
-    LatentConfig,
     ModelConfig,
     MotionGuiderConfig,
     ReferenceConfig,
@@ -25,7 +24,7 @@ from .config import (
     ScheduleConfig,
 )
 from .layers import MotionModule
-from .layouts import Layout, Part, Role, role_of
+from .layouts import ENTRY, ENVIRONMENT_INPUT, Layout, Part, Role, role_of
 from .model import AnimationModel
 from .motion import MotionGuider
 from .objects import ObjectGuider
@@ -118,7 +117,7 @@ def assemble(parts: Sequence[Part], kind: Kind, numbers: Numbers = NOT_GIVEN) ->
     config = _configure(kind.start, givers, numbers)
     with torch.device("meta"):
         model = AnimationModel(config)
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    shapes = _shapes(model)
     tensors, unread = {}, []
     for part in parts:
         fitted, left = _fit(part, shapes)
@@ -126,10 +125,33 @@ def assemble(parts: Sequence[Part], kind: Kind, numbers: Numbers = NOT_GIVEN) ->
         unread += left
     fresh = _complete(tensors, model)
     if config.environment:
-        fresh.append("environment input channels (zero)")
+        fresh += _join_environment(tensors, shapes)
     told = tuple(line for name, line in origins.items() if "motion modules" in givers or not name.startswith("motion_"))
-    written = f"model {config.name}, {len(tensors)} tensors"
+    written = f"model {config.name}, {len(tensors)} tensors, 0 missing, 0 unexpected"  # else a check above raised
     return Assembled(config, tensors, Report(tuple(parts), tuple(unread), tuple(fresh), told, written))
+
+
+def _shapes(model: AnimationModel) -> dict[str, torch.Size]:
+    """What parts may give: the model's tensors, those of the environment's input channels apart."""
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if model.config.environment:
+        rows, channels, *kernel = shapes[ENTRY]
+        latents = model.config.unet.in_channels
+        shapes[ENTRY] = torch.Size((rows, latents, *kernel))
+        shapes[ENVIRONMENT_INPUT] = torch.Size((rows, channels - latents, *kernel))
+    return shapes
+
+
+def _join_environment(tensors: dict[str, Tensor], shapes: Mapping[str, torch.Size]) -> list[str]:
+    """Put the environment's channels behind the latents' in the denoiser's input; without a giver they start at zero.
+
+    They are linear in what is added to the first feature map, so that learned ones fit other Stable Diffusion weights
+    as well as the motion guider does.
+    """
+    given = ENVIRONMENT_INPUT in tensors
+    more = tensors.pop(ENVIRONMENT_INPUT) if given else tensors[ENTRY].new_zeros(shapes[ENVIRONMENT_INPUT])
+    tensors[ENTRY] = torch.cat([tensors[ENTRY], more], dim=1)
+    return [] if given else ["environment input channels (zero)"]
 
 
 def check_complete(part: Part, tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
@@ -181,7 +203,8 @@ def _listed(names: Sequence[str]) -> str:
 def _configure(start: ModelConfig, givers: Mapping[str, Part], numbers: Numbers) -> ModelConfig:
     unet = unet_config(givers["denoiser"], givers.get("motion modules"), numbers)
     guider = guider_config(givers["motion guider"], start.motion) if "motion guider" in givers else start.motion
-    latent = LatentConfig(channels=unet.in_channels, downscale=2 ** (len(guider.channels) - 1))
+    sizes = {"channels": unet.in_channels, "downscale": 2 ** (len(guider.channels) - 1)}
+    latent = start.latent.model_copy(update=sizes)
     window = min(start.sampling.window, unet.motion_modules.max_frames)
     overlap = min(start.sampling.overlap, window // 2)
     sampling = start.sampling.model_copy(update={"window": window, "overlap": overlap})
@@ -195,19 +218,15 @@ def _fit(part: Part, shapes: Mapping[str, torch.Size]) -> tuple[dict[str, Tensor
     Raises:
         InputError: keys are missing, unexpected or of another shape, by name.
     """
-    tensors, entry = dict(part.tensors), "denoiser.conv_in.weight"
-    if entry in tensors and (more := shapes[entry][1] - tensors[entry].shape[1]):
-        rows, _, *kernel = tensors[entry].shape
-        tensors[entry] = torch.cat([tensors[entry], tensors[entry].new_zeros(rows, more, *kernel)], dim=1)
     # our ReferenceNet ends with its last spatial attention: the levels behind it are not built
     unread = [
         name
-        for name in tensors
+        for name in part.tensors
         if role_of(name) == "ReferenceNet"
         and name not in shapes
-        and name.replace("reference.", "denoiser.", 1) in shapes
+        and _denoisers(name) in shapes
     ]
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in unread}
+    tensors = {name: tensor for name, tensor in part.tensors.items() if name not in unread}
     check_complete(part, tensors, {name: shape for name, shape in shapes.items() if role_of(name) in part.roles})
     return tensors, unread
 
@@ -216,22 +235,21 @@ def _complete(tensors: dict[str, Tensor], model: AnimationModel) -> list[str]:
     """Add what no part gave, in the storage type of the denoiser, and tell what that is."""
     fresh, dtype = [], tensors["denoiser.conv_out.weight"].dtype
     missing = model.state_dict().keys() - tensors.keys()
-    copied = {name: _denoisers(name, tensors, model) for name in missing if role_of(name) == "ReferenceNet"}
+    copied = {name: tensors[_denoisers(name)] for name in missing if role_of(name) == "ReferenceNet"}
     if copied:
         tensors |= copied
         fresh.append("ReferenceNet (a copy of the denoiser)")
     for what, networks in _new_networks(model).items():
         needed = {prefix: new for prefix, new in networks.items() if any(name.startswith(prefix) for name in missing)}
         if needed:
-            tensors |= {name: tensor.to(dtype) for name, tensor in _build(needed).items()}
+            tensors |= _build(needed, dtype)
             fresh.append(what)
     return fresh
 
 
-def _denoisers(name: str, tensors: Mapping[str, Tensor], model: AnimationModel) -> Tensor:
-    """The denoiser's tensor for a key of the ReferenceNet, whose input has the picture's channels alone."""
-    tensor = tensors[name.replace("reference.", "denoiser.", 1)]
-    return tensor[:, : model.config.unet.in_channels] if name == "reference.conv_in.weight" else tensor
+def _denoisers(name: str) -> str:
+    """The denoiser's key for one of the ReferenceNet."""
+    return name.replace("reference.", "denoiser.", 1)
 
 
 def _new_networks(model: AnimationModel) -> dict[str, dict[str, Callable[[], nn.Module]]]:
@@ -257,12 +275,14 @@ def _new_networks(model: AnimationModel) -> dict[str, dict[str, Callable[[], nn.
     }
 
 
-def _build(networks: Mapping[str, Callable[[], nn.Module]]) -> dict[str, Tensor]:
+def _build(networks: Mapping[str, Callable[[], nn.Module]], dtype: torch.dtype) -> dict[str, Tensor]:
     """The tensors of new networks, without touching anybody else's random numbers."""
+    built = {}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(FRESH_SEED)
-        built = {prefix: build().state_dict() for prefix, build in networks.items()}
-    return {f"{prefix}{name}": tensor for prefix, state in built.items() for name, tensor in state.items()}
+        for prefix, build in networks.items():
+            built |= {f"{prefix}{name}": tensor.to(dtype) for name, tensor in build().state_dict().items()}
+    return built
 
 
 def _some(names: Sequence[str]) -> str:

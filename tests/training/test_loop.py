@@ -43,6 +43,15 @@ def test_resume_is_bitwise_equal(tiny, tmp_path, straight, pause):
     assert last[0] == last[1]
 
 
+def test_every_device_takes_the_same_steps(tiny, tmp_path, straight, device):
+    Trainer(tiny(), tmp_path, device).run(progress=False)
+    losses = [
+        [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+        for out in (straight.out, tmp_path)
+    ]
+    assert len(losses[0]) == 6 and losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
 def test_resume_after_a_damaged_save_repeats_the_lost_steps(tiny, tmp_path, straight):
     _run(tiny("save_every=2"), tmp_path, until=5)
     damaged = tmp_path / "checkpoints" / "step-00000005" / "state.safetensors"
