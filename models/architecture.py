@@ -35,6 +35,8 @@ STATED_AS = {  # in diffusers' config.json, the first that is not null
     "motion_norm_groups": ("motion_norm_num_groups",),
 }
 
+NORM_PER_FRAME = "motion_norm_per_frame"  # only Inhabit's own files say so
+
 
 def settle(given: Numbers, parts: Sequence[Part]) -> tuple[Numbers, dict[str, str]]:
     """Every number, and by its name a line that says where it is from.
@@ -115,6 +117,7 @@ def motion_config(part: Part | None, widths: tuple[int, ...], numbers: Numbers) 
     config = MotionModuleConfig(heads=numbers.motion_heads, norm_groups=numbers.motion_norm_groups)
     if part is None:
         return config
+    config = config.model_copy(update={"norm_per_frame": part.settings.get(NORM_PER_FRAME, True)})
     own, _ = level_widths(part, "motion_modules", "norm.weight")
     if own != widths:
         raise InputError(

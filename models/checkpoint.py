@@ -6,7 +6,7 @@ Keys: `denoiser.* reference.* motion.* objects.*`, and `vae.*` when an autoencod
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from .model import AnimationModel
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
 CONFIG_KEY = "inhabit.config"
-PART = 64  # tensors converted before the file's pages are let go
+PART = 64  # tensors that share a mapping of their file, whose memory is free again when all are converted
 MOTION_KEY = "inhabit.motion_modules"  # in the header of files that hold motion modules alone
 _COMFY_PREFIX = "model.diffusion_model."  # ComfyUI's ModelSave puts it before every key of ours,
 _COMFY_KEYS = {"v_pred", "ztsnr"}  # adds these, and keeps no header, so that the configuration travels as a tensor
@@ -129,8 +129,25 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     """
     with torch.device("meta"):
         model = AnimationModel(read_config(path), operations)
-    _assign(model, _read(path, device, dtype, keep=lambda network: network != "vae"), path)
+    _assign(model, _read(path, device, dtype, keep=lambda name: not name.startswith("vae.")), path)
     return for_inference(model)
+
+
+def build(config: ModelConfig, tensors: dict[str, Tensor], device: str | torch.device = "cpu",
+          dtype: torch.dtype = torch.float32, operations=nn) -> AnimationModel:
+    """A model of all its tensors by name, ready for inference; see `load` for device, dtype and operations.
+
+    `tensors` is empty afterwards: each is let go as soon as it is converted. What several names share stays shared.
+    """
+    with torch.device("meta"):
+        model = AnimationModel(config, operations)
+    model.load_state_dict(_placed_all(tensors, device, dtype), assign=True)
+    return for_inference(model)
+
+
+def read_as_stored(path: str | Path, keep: Callable[[str], bool]) -> dict[str, Tensor]:
+    """Those tensors of a checkpoint whose names (`denoiser.…`) are to be kept, mapped into memory as stored."""
+    return _read(path, "cpu", None, keep)
 
 
 def load_codec(path: str | Path, device: str | torch.device = "cpu",
@@ -145,7 +162,7 @@ def load_codec(path: str | Path, device: str | torch.device = "cpu",
         return None
     with torch.device("meta"):
         vae = PatchAutoencoder(config.autoencoder)
-    tensors = _read(path, device, dtype, keep=lambda network: network == "vae")
+    tensors = _read(path, device, dtype, keep=lambda name: name.startswith("vae."))
     _assign(vae, {name.removeprefix("vae."): tensor for name, tensor in tensors.items()}, path)
     return LatentCodec(for_inference(vae), scale=config.latent.scale, downscale=config.latent.downscale)
 
@@ -153,6 +170,16 @@ def load_codec(path: str | Path, device: str | torch.device = "cpu",
 def config_tensor(config: ModelConfig) -> Tensor:
     """The configuration as a tensor (bytes,) uint8, for files whose header somebody else writes."""
     return torch.tensor(list(config.model_dump_json().encode()), dtype=torch.uint8)
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, those that share memory copied, since a .safetensors file holds every tensor for itself."""
+    found, seen = {}, set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
 
 
 def _config_tensor_text(file) -> str | None:
@@ -177,8 +204,8 @@ def _open(path: str | Path):
         ) from error
 
 
-def _read(path: str | Path, device, dtype: torch.dtype, keep: Callable[[str], bool]) -> dict[str, Tensor]:
-    """The tensors, by our names, of the networks to keep (`denoiser`, …, `vae`).
+def _read(path: str | Path, device, dtype: torch.dtype | None, keep: Callable[[str], bool]) -> dict[str, Tensor]:
+    """The tensors to keep, by our names (`denoiser.…`, …, `vae.…`); dtype None: as they are stored.
 
     Each network has a mapping of the file of its own, so that its memory is free as soon as it is; and what is
     converted is read in small parts, so that the file's pages do not pile up beside the copies.
@@ -187,7 +214,7 @@ def _read(path: str | Path, device, dtype: torch.dtype, keep: Callable[[str], bo
         keys = {key.removeprefix(_COMFY_PREFIX): key for key in file.keys()}
     names: dict[str, list[str]] = {}
     for name in keys:
-        if name not in _COMFY_KEYS and name != CONFIG_KEY and keep(name.split(".")[0]):
+        if name not in _COMFY_KEYS and name != CONFIG_KEY and keep(name):
             names.setdefault(name.split(".")[0], []).append(name)
     tensors = {}
     for network in names.values():
@@ -199,13 +226,26 @@ def _read(path: str | Path, device, dtype: torch.dtype, keep: Callable[[str], bo
     return tensors
 
 
-def _as_stored(path: str | Path, key: str, device, dtype: torch.dtype) -> bool:
+def _as_stored(path: str | Path, key: str, device, dtype: torch.dtype | None) -> bool:
     with _open(path) as file:
-        return torch.device(device).type == "cpu" and file.get_tensor(key).dtype == dtype
+        return torch.device(device).type == "cpu" and dtype in (None, file.get_tensor(key).dtype)
 
 
-def _placed(tensor: Tensor, name: str, device, dtype: torch.dtype) -> Tensor:
+def _placed_all(tensors: dict[str, Tensor], device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """All tensors as `_placed` gives them, in the order of their files; takes them out of `tensors`."""
+    names: dict[int, list[str]] = {}
+    for name in sorted(tensors, key=lambda name: tensors[name].data_ptr()):
+        names.setdefault(id(tensors[name]), []).append(name)
+    placed = {}
+    for sharing in names.values():
+        [tensor, *_] = [tensors.pop(name) for name in sharing]
+        placed |= dict.fromkeys(sharing, _placed(tensor, sharing[0], device, dtype))
+    return placed
+
+
+def _placed(tensor: Tensor, name: str, device, dtype: torch.dtype | None) -> Tensor:
     """The tensor itself where it already is what is wanted, else a copy, pictures' kernels in channels-last memory."""
+    dtype = tensor.dtype if dtype is None else dtype
     if not tensor.is_floating_point():
         return tensor.to(device)
     if dtype.itemsize == 1 and (tensor.dim() == 1 or name.endswith(".pe")):

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..errors import InputError
 from .architecture import NOT_GIVEN, Numbers, level_widths, motion_config, settle
 from .assembly import KINDS, Report, assemble, check_complete
-from .checkpoint import MOTION_KEY, save, write_tensors
+from .checkpoint import MOTION_KEY, apart, save, write_tensors
 from .config import UNetConfig
 from .layouts import Part, recognise
 from .model import AnimationModel
@@ -50,7 +49,7 @@ def convert(
         assembled = assemble(parts, KINDS["animatediff" if temporal else kind], numbers)
         with torch.device("meta"):
             model = AnimationModel(assembled.config)
-        model.load_state_dict(_apart(assembled.tensors), assign=True)
+        model.load_state_dict(apart(assembled.tensors), assign=True)
         save(out, model, dtype=dtype, metadata=metadata)
         report = assembled.report
     size = Path(out).stat().st_size / 2**20
@@ -64,16 +63,6 @@ def _check_out(out: Path, files: Sequence[str | Path]) -> None:
         raise InputError(f"--out {out} cannot be written: give a file in an existing folder")
     if out.exists() and any(Path(file).exists() and out.samefile(file) for file in files):
         raise InputError(f"--out {out} is one of the files to convert: give another name")
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, those that share memory copied, since a .safetensors file holds every tensor for itself."""
-    apart, seen = {}, set()
-    for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
-        apart[name] = tensor.clone() if place in seen else tensor
-        seen.add(place)
-    return apart
 
 
 def _write_motion_modules(
@@ -108,6 +97,6 @@ def _write_motion_modules(
         MOTION_KEY: json.dumps(settings),
         **metadata,
     }
-    write_tensors(out, _apart(part.tensors), header, dtype)
+    write_tensors(out, apart(part.tensors), header, dtype)
     told = tuple(origin for name, origin in origins.items() if name.startswith("motion_"))
     return Report((part,), numbers=told, written=f"motion modules alone, {len(part.tensors)} tensors")

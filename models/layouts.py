@@ -19,16 +19,30 @@ from ..errors import InputError
 from .checkpoint import CONFIG_KEY
 from .weight_files import Weights
 
-Layout = Literal["Stable Diffusion checkpoint", "UNet", "ReferenceNet", "motion modules", "pose guider"]
-Role = Literal["denoiser", "motion modules", "ReferenceNet", "motion guider", "object guider"]
+Layout = Literal[
+    "Stable Diffusion checkpoint", "UNet", "ReferenceNet", "motion modules", "pose guider", "Inhabit checkpoint"
+]
+Role = Literal[
+    "denoiser",
+    "environment input",
+    "motion modules",
+    "ReferenceNet",
+    "reference lookups",
+    "motion guider",
+    "object guider",
+]
 
 ROLES: dict[str, Role] = {  # by the prefix of our keys
     "denoiser": "denoiser",
+    "environment": "environment input",
     "reference": "ReferenceNet",
     "motion": "motion guider",
     "objects": "object guider",
 }
+ENTRY = "denoiser.conv_in.weight"
+ENVIRONMENT_INPUT = "environment.conv_in.weight"  # of a part: what ENTRY has behind the latents' channels
 ORIGINAL_UNET = "model.diffusion_model."
+ORIGINAL_VAE = "first_stage_model."
 XL_MARKS = ("conditioner.", f"{ORIGINAL_UNET}label_emb.", "add_embedding.")
 LORA = re.compile(r"lora[._]?(up|down|A|B)\b")
 MOTION_NAMES = {  # AnimateDiff's → diffusers', in this order
@@ -65,7 +79,9 @@ class Part:
 
 def role_of(name: str) -> Role:
     """The network that a key of ours belongs to."""
-    return "motion modules" if ".motion_modules." in name else ROLES[name.split(".")[0]]
+    if ".motion_modules." in name:
+        return "motion modules"
+    return "reference lookups" if ".lookups." in name else ROLES[name.split(".")[0]]
 
 
 def recognise(weights: Weights) -> Part:
@@ -99,7 +115,7 @@ def _refuse_known_others(source: str, tensors: dict[str, Tensor]) -> None:
     if any(LORA.search(name) for name in tensors):
         raise InputError(f"{source} is a LoRA, which changes a model and is none: give the model's own checkpoint")
     if CONFIG_KEY in tensors or _has(tensors, "reference.") or _has(tensors, f"{ORIGINAL_UNET}reference."):
-        raise InputError(f"{source} is an Inhabit checkpoint already: use it as it is, with --model")
+        raise InputError(f"{source} is an Inhabit checkpoint already: use it as it is")
     if "conv_in.weight" in tensors and (_has(tensors, "attentions.") or _has(tensors, "guidance_attention.")):
         raise InputError(
             f"{source} is a guidance encoder of Champ, whose attention layers Inhabit's motion guider does not have: "

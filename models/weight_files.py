@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import InputError
-from .checkpoint import MOTION_KEY
+from .checkpoint import MOTION_KEY, PART
 
 FOLDER_FILES = tuple(  # of a diffusers network, the first that is there is read
     f"diffusion_pytorch_model.{ending}" for ending in ("safetensors", "fp16.safetensors", "bin", "fp16.bin")
@@ -64,8 +64,11 @@ def read_safetensors(path: str | Path) -> Weights:
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            header, names = file.metadata() or {}, [*file.keys()]
+        tensors = {}
+        for start in range(0, len(names), PART):  # a mapping each, so that its memory is free as soon as they are
+            with safe_open(str(path), framework="pt") as file:
+                tensors |= {name: file.get_tensor(name) for name in names[start : start + PART]}
     except (SafetensorError, OSError) as error:
         size = Path(path).stat().st_size
         raise InputError(
