@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..sampling.conditions import check_size, environment_frames, latent_mask, object_latents, selected
 from ..sampling.inputs import SMALLEST_REFERENCE
-from . import host
+from . import host, host_conds
 from .inputs import checked_depth, checked_image, checked_mask, same_frames
 from .kinds import positive_and_negative, schema
 
@@ -57,7 +57,7 @@ class InhabitReference(io.ComfyNode):
         _check_sides(image, "the reference")
         width = None if model is None else host.model_config(model).unet.cross_attention_dim
         context = _context(clip_vision_output, width)
-        reference = {host.REFERENCE: _encode(vae, image)}
+        reference = {host_conds.REFERENCE: _encode(vae, image)}
         return io.NodeOutput([[context, reference]], [[torch.zeros_like(context), {}]])
 
 
@@ -90,11 +90,11 @@ class InhabitMotion(io.ComfyNode):
     @classmethod
     def execute(cls, positive, negative, skeleton: Tensor, depth: Tensor | None = None) -> io.NodeOutput:
         skeleton = checked_image(skeleton, "the skeleton")
-        values = {host.SKELETON: skeleton.movedim(-1, 1)}
+        values = {host_conds.SKELETON: skeleton.movedim(-1, 1)}
         if depth is not None:
             depth = checked_depth(depth, "the depth")
             same_frames(skeleton, depth, "the skeleton", "the depth")
-            values[host.DEPTH] = depth.unsqueeze(1)
+            values[host_conds.DEPTH] = depth.unsqueeze(1)
         return io.NodeOutput(node_helpers.conditioning_set_values(positive, values), negative)
 
 
@@ -126,7 +126,7 @@ class InhabitEnvironment(io.ComfyNode):
     def execute(cls, positive, negative, vae, driving: Tensor, mask: Tensor) -> io.NodeOutput:
         driving, mask = _video_and_mask(driving, mask, "the mask")
         latents = _encode(vae, environment_frames(driving, mask))
-        values = {host.ENVIRONMENT: latents, host.MASK: latent_mask(mask, vae.downscale_ratio)}
+        values = {host_conds.ENVIRONMENT: latents, host_conds.MASK: latent_mask(mask, vae.downscale_ratio)}
         empty = {"samples": torch.zeros_like(latents)}
         return io.NodeOutput(*_on_both(positive, negative, values), empty)
 
@@ -157,7 +157,7 @@ class InhabitObjects(io.ComfyNode):
         driving, mask = _video_and_mask(driving, mask, "the object mask")
         if not selected(mask).any():
             return io.NodeOutput(positive, negative)
-        values = {host.OBJECTS: object_latents(functools.partial(_encode, vae), driving, mask)}
+        values = {host_conds.OBJECTS: object_latents(functools.partial(_encode, vae), driving, mask)}
         return io.NodeOutput(*_on_both(positive, negative, values))
 
 

@@ -1,11 +1,12 @@
-"""The list of nodes, and the model folder they read."""
+"""The list of nodes, and the model folders they read."""
 
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .assemble import InhabitAssembleModel
 from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, InhabitReference
-from .folders import register_model_folder
+from .folders import register_model_folders
 from .loader import InhabitModelLoader
 from .masks import InhabitShapeAgnosticMask
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
@@ -14,6 +15,7 @@ from .skeleton import InhabitSkeletonRenderer
 
 NODES: list[type[io.ComfyNode]] = [
     InhabitModelLoader,
+    InhabitAssembleModel,
     InhabitSampleScene,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
@@ -27,8 +29,8 @@ NODES: list[type[io.ComfyNode]] = [
 
 
 class InhabitExtension(ComfyExtension):
-    """Registers `models/inhabit` and lists the nodes; 0.3.64 never calls `on_load`, so both happen here."""
+    """Registers the model folders and lists the nodes; 0.3.64 never calls `on_load`, so both happen here."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        register_model_folder()
+        register_model_folders()
         return NODES

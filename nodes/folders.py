@@ -1,4 +1,4 @@
-"""The model folder `models/inhabit`."""
+"""The model folders that the nodes read; of `.safetensors` files only."""
 
 from __future__ import annotations
 
@@ -11,27 +11,58 @@ from ..errors import InputError
 from ..models import BUNDLED
 
 FOLDER = "inhabit"
+CHECKPOINTS = "checkpoints"
+MOTION_MODULES = "animatediff_models"  # as AnimateDiff's packs name it
 EXTENSIONS = {".safetensors", ".sft"}
 
 
-def register_model_folder() -> None:
-    """Add `models/inhabit` and the bundled assets to ComfyUI's folders; paths from extra_model_paths.yaml stay."""
-    paths, extensions = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
-    wanted = [os.path.join(folder_paths.models_dir, FOLDER), str(BUNDLED.parent)]
-    merged = [*paths, *(path for path in wanted if path not in paths)]
-    folder_paths.folder_names_and_paths[FOLDER] = (merged, set(extensions) | EXTENSIONS)
+def register_model_folders() -> None:
+    """Add `models/inhabit`, the bundled assets and `models/animatediff_models` to ComfyUI's folders.
+
+    Paths from extra_model_paths.yaml, and what other packs registered, stay.
+    """
+    known = folder_paths.folder_names_and_paths
+    paths, extensions = known.get(FOLDER, ([], set()))
+    known[FOLDER] = (_with_paths(paths, _default(FOLDER), str(BUNDLED.parent)), set(extensions) | EXTENSIONS)
+    paths, extensions = known.get(MOTION_MODULES, ([], EXTENSIONS))
+    known[MOTION_MODULES] = (_with_paths(paths, _default(MOTION_MODULES)), set(extensions))
 
 
 def checkpoint_names() -> list[str]:
-    """Return the names of all checkpoints, the bundled one first."""
-    names = folder_paths.get_filename_list(FOLDER)
-    return [BUNDLED.name, *(name for name in names if name != BUNDLED.name)]
+    """Return the names of all checkpoints of ours, the bundled one first."""
+    return [BUNDLED.name, *(name for name in names_in(FOLDER) if name != BUNDLED.name)]
 
 
 def checkpoint_path(name: str) -> Path:
-    """Return the file of a checkpoint by its name. Raises InputError for a name that is not there (any more)."""
-    path = folder_paths.get_full_path(FOLDER, name)
+    """Return the file of a checkpoint of ours. Raises InputError for a name that is not there (any more)."""
+    return path_in(FOLDER, name)
+
+
+def names_in(folder: str) -> list[str]:
+    """Return the names of the .safetensors files in one of ComfyUI's model folders."""
+    return [name for name in folder_paths.get_filename_list(folder) if Path(name).suffix.lower() in EXTENSIONS]
+
+
+def path_in(folder: str, name: str) -> Path:
+    """Return the file of that name in a model folder. Raises InputError for one that is not there, or another kind."""
+    if Path(name).suffix.lower() not in EXTENSIONS:
+        raise InputError(f"{name!r} is no .safetensors file: choose one, or make one of it with `inhabit convert`")
+    path = folder_paths.get_full_path(folder, name)
     if path is None:
-        places = folder_paths.get_folder_paths(FOLDER)[0]
-        raise InputError(f"checkpoint {name!r} is not in {places}; put it there or choose another")
+        places = folder_paths.get_folder_paths(folder)
+        raise InputError(f"{name!r} is not in {places[0]}; put it there or choose another")
     return Path(path)
+
+
+def fingerprint(*paths: Path) -> str:
+    """Return what changes when one of the files is replaced."""
+    found = [(path, path.stat()) for path in paths]
+    return " ".join(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in found)
+
+
+def _default(folder: str) -> str:
+    return os.path.join(folder_paths.models_dir, folder)
+
+
+def _with_paths(paths: list[str], *wanted: str) -> list[str]:
+    return [*paths, *(path for path in wanted if path not in paths)]

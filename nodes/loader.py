@@ -6,9 +6,16 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from . import host
-from .folders import checkpoint_names, checkpoint_path
+from .folders import checkpoint_names, checkpoint_path, fingerprint
 from .inputs import chosen
 from .kinds import schema
+
+
+def vae_or_blocker(vae, checkpoint: str):
+    """The VAE; where there is none, what tells so to the nodes that want one."""
+    if vae is None:
+        return ExecutionBlocker(f"{checkpoint} carries no VAE: use Load VAE with the one it was trained with")
+    return vae
 
 
 class InhabitModelLoader(io.ComfyNode):
@@ -38,13 +45,9 @@ class InhabitModelLoader(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str) -> str:
         """Load again when the file was replaced."""
-        status = checkpoint_path(checkpoint).stat()
-        return f"{checkpoint} {status.st_mtime_ns} {status.st_size}"
+        return fingerprint(checkpoint_path(checkpoint))
 
     @classmethod
     def execute(cls, checkpoint: str) -> io.NodeOutput:
         path = checkpoint_path(chosen(checkpoint, checkpoint_names(), "checkpoint"))
-        vae = host.load_vae(path)
-        if vae is None:
-            vae = ExecutionBlocker(f"{checkpoint} carries no VAE: use Load VAE with the one it was trained with")
-        return io.NodeOutput(host.load_model(path), vae)
+        return io.NodeOutput(host.load_model(path), vae_or_blocker(host.load_vae(path), checkpoint))

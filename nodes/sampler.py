@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import host
+from . import host_sampling
 from .inputs import chosen
 from .kinds import schema
 
@@ -26,7 +26,7 @@ class InhabitContextWindows(io.ComfyNode):
             search_aliases=["sliding window", "long video", "context options"],
             description="Long videos: overlapping windows of frames, averaged at every step. For KSampler and others.",
             inputs=[
-                io.Model.Input("model", tooltip="From Inhabit Model Loader."),
+                io.Model.Input("model", tooltip="From Inhabit Model Loader or Inhabit Assemble Model."),
                 io.Int.Input("length", default=16, min=1, max=256, tooltip=LENGTH_TOOLTIP),
                 io.Int.Input("overlap", default=4, min=0, max=255, tooltip=OVERLAP_TOOLTIP),
                 io.Boolean.Input(
@@ -40,7 +40,7 @@ class InhabitContextWindows(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, length: int, overlap: int, random_offset: bool) -> io.NodeOutput:
-        return io.NodeOutput(host.with_windows(model, length, overlap, random_offset))
+        return io.NodeOutput(host_sampling.with_windows(model, length, overlap, random_offset))
 
 
 class InhabitWindowedSampler(io.ComfyNode):
@@ -55,7 +55,7 @@ class InhabitWindowedSampler(io.ComfyNode):
             search_aliases=["animate", "ksampler", "video sampler", "long video"],
             description="Samples a video of any length. Gives what `inhabit animate` gives with the same seed.",
             inputs=[
-                io.Model.Input("model", tooltip="From Inhabit Model Loader."),
+                io.Model.Input("model", tooltip="From Inhabit Model Loader or Inhabit Assemble Model."),
                 io.Conditioning.Input("positive", tooltip="Reference, motion, environment and objects."),
                 io.Conditioning.Input("negative", tooltip="The same without reference and motion."),
                 io.Latent.Input("latent", tooltip="Of Inhabit Environment: one latent a frame."),
@@ -77,12 +77,15 @@ class InhabitWindowedSampler(io.ComfyNode):
                     tooltip="How strongly reference and motion are followed. 1 needs half the time.",
                 ),
                 io.Combo.Input(
-                    "sampler", options=host.SAMPLERS, default="euler", tooltip="euler is deterministic DDIM here."
+                    "sampler",
+                    options=host_sampling.SAMPLERS,
+                    default="euler",
+                    tooltip="euler is deterministic DDIM here.",
                 ),
                 io.Combo.Input(
                     "scheduler",
-                    options=host.SCHEDULERS,
-                    default=host.TRAILING,
+                    options=host_sampling.SCHEDULERS,
+                    default=host_sampling.TRAILING,
                     tooltip="trailing starts at the noisiest step the model was trained on; the others are core's.",
                 ),
                 io.Int.Input("length", default=16, min=1, max=256, tooltip=LENGTH_TOOLTIP),
@@ -113,9 +116,9 @@ class InhabitWindowedSampler(io.ComfyNode):
         overlap: int,
         long_video: str,
     ) -> io.NodeOutput:
-        chosen(sampler, host.SAMPLERS, "sampler")
-        chosen(scheduler, host.SCHEDULERS, "scheduler")
+        chosen(sampler, host_sampling.SAMPLERS, "sampler")
+        chosen(scheduler, host_sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
-        model = host.with_windows(model, length, overlap, random_offset=True)
-        sigmas = host.sigmas_for(model, scheduler, steps)
-        return io.NodeOutput(host.sample(model, positive, negative, latent, seed, cfg, sampler, sigmas))
+        model = host_sampling.with_windows(model, length, overlap, random_offset=True)
+        sigmas = host_sampling.sigmas_for(model, scheduler, steps)
+        return io.NodeOutput(host_sampling.sample(model, positive, negative, latent, seed, cfg, sampler, sigmas))

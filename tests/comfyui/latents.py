@@ -30,8 +30,8 @@ from inhabit.models import (  # noqa: E402
     load_codec,
     save,
 )
-from inhabit.nodes import conditions, host  # noqa: E402
-from inhabit.nodes.folders import register_model_folder  # noqa: E402
+from inhabit.nodes import conditions, host, host_run, host_sampling  # noqa: E402
+from inhabit.nodes.folders import register_model_folders  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
 from inhabit.sampling import DrivingConditions, animate  # noqa: E402
 
@@ -99,7 +99,7 @@ def custom(model, positive, negative, latent, guidance: float) -> torch.Tensor:
     model = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
     guider = core(CFGGuider, model, positive, negative, guidance)
     noise, sampler = core(RandomNoise, SEED), core(KSamplerSelect, "euler")
-    sigmas = host.sigmas_for(model, host.TRAILING, STEPS)
+    sigmas = host_sampling.sigmas_for(model, host_sampling.TRAILING, STEPS)
     return core(SamplerCustomAdvanced, noise, guider, sampler, sigmas, latent)["samples"]
 
 
@@ -141,7 +141,7 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
         "62 x 64 pixels": lambda: environment.execute([], [], vae, given.driving[:, :, :62], given.mask[:, :, :62]),
         "7 frames but the driving video has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
         "32x64": lambda: environment.execute([], [], vae, given.driving, given.mask[:, :, :32]),
-        "outside of a sampling run": lambda: host.Run().reference(1),
+        "outside of a sampling run": lambda: host_run.Run().reference(1),
         "(8, 64, 64)": lambda: environment.execute([], [], vae, given.driving[..., 0], given.mask),
     }
     said = {}
@@ -160,7 +160,7 @@ def gap(first: torch.Tensor, second: torch.Tensor) -> float:
 
 @torch.inference_mode()
 def main(folder: Path) -> dict[str, object]:
-    register_model_folder()
+    register_model_folders()
     path = folder / "tiny.safetensors"
     tiny_checkpoint(path)
     model, vae, ours, codec = host.load_model(path), host.load_vae(path), load(path), load_codec(path)

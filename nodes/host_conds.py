@@ -1,0 +1,59 @@
+"""Host: the keys that condition nodes set on CONDITIONING, and the Cond objects that core makes of them for a run."""
+
+from __future__ import annotations
+
+import comfy.conds
+from torch import Tensor
+
+from ..errors import InputError
+
+REFERENCE, SKELETON, DEPTH = "inhabit_reference", "inhabit_skeleton", "inhabit_depth"
+ENVIRONMENT, MASK, OBJECTS = "inhabit_environment", "inhabit_mask", "inhabit_objects"
+PER_FRAME = (SKELETON, DEPTH, ENVIRONMENT, MASK, OBJECTS)  # what a context window slices
+IN_PIXELS = (SKELETON, DEPTH)
+LATENTS = (ENVIRONMENT, OBJECTS)  # in the VAE's scale until `extra_conds`
+
+
+class FrameCond(comfy.conds.CONDRegular):
+    """One tensor a frame, (F, C, h, w); core's own classes silently repeat or cut dimension 0."""
+
+    def __init__(self, cond: Tensor, scale: int = 1) -> None:
+        super().__init__(cond)
+        self.scale = scale  # pixels of this tensor for one latent cell
+
+    def _copy_with(self, cond: Tensor) -> FrameCond:
+        return FrameCond(cond, self.scale)
+
+    def process_cond(self, batch_size: int, area: list[int] | None = None, **kwargs) -> FrameCond:
+        """Check the length and cut out core's `area` (height, width, top, left in latent cells)."""
+        data = self.cond
+        if data.shape[0] != batch_size:
+            raise InputError(
+                f"a condition has {data.shape[0]} frames, this call has {batch_size}; "
+                "use Inhabit Context Windows instead of another context node"
+            )
+        if area is not None:
+            for axis in range(2):
+                data = data.narrow(axis + 2, area[axis + 2] * self.scale, area[axis] * self.scale)
+        return self._copy_with(data)
+
+
+class ReferenceCond(comfy.conds.CONDRegular):
+    """The reference's latents (1, 4, h, w); what reaches the denoiser is the name under which `Run` keeps their
+    keys and values, so conditionings with the same reference share a call and others never do."""
+
+    @property
+    def name(self) -> int:
+        return id(self.cond)
+
+    def process_cond(self, **kwargs) -> ReferenceCond:
+        return self
+
+    def can_concat(self, other: ReferenceCond) -> bool:
+        return self.name == other.name
+
+    def concat(self, others: list[ReferenceCond]) -> int:
+        return self.name
+
+    def size(self) -> list[int]:
+        return [1]

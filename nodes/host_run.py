@@ -1,0 +1,124 @@
+"""Host: what happens once a sampling run, before core's sampler starts."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..models import AnimationModel, ModelConfig
+from .host_conds import DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
+
+logger = logging.getLogger(__name__)
+
+RUN = "inhabit_run"  # its key in transformer_options
+
+
+class Run:
+    """What one sampling run keeps between steps and windows: reference keys/values and the window's motion features."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.references: dict[int, object] = {}
+        self._window: tuple[int, ...] = ()
+        self._motion: dict[object, Tensor] = {}
+
+    def reference(self, name: int | None) -> object | None:
+        """Return the keys and values of `ReferenceCond.name`. Raises InputError where no sampling run made them."""
+        if name is not None and name not in self.references:
+            raise InputError(
+                "the model is called outside of a sampling run that knows its reference; sample with KSampler, "
+                "SamplerCustomAdvanced or Inhabit Windowed Sampler"
+            )
+        return None if name is None else self.references[name]
+
+    def motion(self, model: AnimationModel, skeleton: Tensor | None, depth: Tensor | None, options: dict):
+        """Return the motion features (B, F, C, h, w), computed anew for another window."""
+        if skeleton is None:
+            return None
+        window, key = tuple(options.get("inhabit_window", ())), (tuple(options.get("uuids", ())), skeleton.shape)
+        if window != self._window:
+            self._window, self._motion = window, {}
+        if key not in self._motion:
+            self._motion[key] = model.motion(skeleton, depth)
+        return self._motion[key]
+
+
+def start_run(
+    executor, guider, sigmas, extra_args: dict, callback, noise, latent_image, denoise_mask=None, *args, **kwargs
+):
+    """SAMPLER_SAMPLE wrapper: what the model's configuration asks for, and the references, once for all steps.
+
+    The conditionings are the run's own copies: `guider.conds`, name → list of dictionaries.
+    """
+    hosted = guider.model_patcher.model
+    config = hosted.settings.config
+    conds = [cond["model_conds"] for conds in guider.conds.values() for cond in conds]
+    _drop_unused(config, conds)
+    _share_motion(config, guider.conds)
+    latent_image, denoise_mask = _keep_scene(config, conds, latent_image, denoise_mask)
+    run = Run(extra_args.get("seed") or 0)
+    _read_references(run, hosted, conds, guider.model_patcher.load_device)
+    extra_args["model_options"]["transformer_options"][RUN] = run
+    return executor(guider, sigmas, extra_args, callback, noise, latent_image, denoise_mask, *args, **kwargs)
+
+
+def _drop_unused(config: ModelConfig, conds: list[dict]) -> None:
+    """Take out what the weights have no network for, and say so: a workflow serves models with and without."""
+    unused = {}
+    if config.objects is None:
+        unused[OBJECTS] = "has no object guider: the objects are not used"
+    if not config.motion.depth:
+        unused[DEPTH] = "reads no depth: it is not used"
+    for key, why in unused.items():
+        if [cond.pop(key) for cond in conds if key in cond]:
+            logger.warning("model %s %s", config.name, why)
+
+
+def _share_motion(config: ModelConfig, conds: dict[str, list[dict]]) -> None:
+    """Show the motion to the negative side, too, where the weights never learned to miss it."""
+    if "motion" in config.sampling.unconditional_without:
+        return
+    positives = (cond["model_conds"] for cond in conds.get("positive") or [])
+    seen = next((positive for positive in positives if SKELETON in positive), {})
+    motion = {key: seen[key] for key in (SKELETON, DEPTH) if key in seen}
+    for cond in conds.get("negative") or []:
+        if SKELETON not in cond["model_conds"]:
+            cond["model_conds"] |= motion
+
+
+def _keep_scene(
+    config: ModelConfig, conds: list[dict], latent_image: Tensor, denoise_mask: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return latent image and noise mask (F, …, h, w) that keep the scene where the weights have no environment input.
+
+    As `sampling.animate.KeptScene`: outside the formulated mask core puts the driving video's latents back, at every
+    step's noise. Inside, the latents given stay what sampling starts from. A noise mask of the user's still holds.
+    """
+    if config.environment:
+        return latent_image, denoise_mask
+    scenes = [(cond.pop(ENVIRONMENT), cond.pop(MASK)) for cond in conds if ENVIRONMENT in cond]
+    if not scenes:
+        return latent_image, denoise_mask
+    logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
+    scene, mask = (cond.cond.to(latent_image) for cond in scenes[0])
+    latent_image = torch.where(mask > 0.5, latent_image, scene)
+    return latent_image, mask if denoise_mask is None else mask * denoise_mask
+
+
+def _read_references(run: Run, hosted, conds: list[dict], device: torch.device) -> None:
+    """Compute every reference's keys and values."""
+    dtype = hosted.manual_cast_dtype or hosted.get_dtype()
+    for cond in conds:
+        reference = cond.get(REFERENCE)
+        if reference is not None and reference.name not in run.references:
+            latents = hosted.process_latent_in(reference.cond).to(device, dtype)
+            run.references[reference.name] = _keys_and_values(hosted.diffusion_model.animation, latents, cond)
+
+
+def _keys_and_values(model: AnimationModel, latents: Tensor, cond: dict) -> object:
+    context = cond.get("c_crossattn")
+    context = None if context is None else context.cond.to(latents)
+    return model.project_reference(model.reference(latents, context))

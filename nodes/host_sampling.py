@@ -1,0 +1,57 @@
+"""Host: core's samplers and schedulers over a MODEL of ours."""
+
+from __future__ import annotations
+
+import comfy.model_patcher
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview
+from torch import Tensor
+
+from ..errors import InputError
+from ..sampling.schedules import sigmas
+from .host import model_config
+from .host_windows import WindowHandler
+
+TRAILING = "trailing"
+SAMPLERS = list(comfy.samplers.SAMPLER_NAMES)
+SCHEDULERS = [TRAILING, *comfy.samplers.SCHEDULER_NAMES]
+
+
+def with_windows(patcher: comfy.model_patcher.ModelPatcher, length: int, overlap: int, random_offset: bool):
+    """Return a copy of a MODEL that samples in context windows. Raises InputError for numbers that do not fit."""
+    longest = model_config(patcher).unet.motion_modules.max_frames
+    if length > longest:
+        raise InputError(f"a window of {length} frames; the model takes at most {longest} at once: give a shorter one")
+    patcher = patcher.clone()
+    patcher.model_options["context_handler"] = WindowHandler(length, overlap, random_offset)
+    return patcher
+
+
+def sigmas_for(patcher: comfy.model_patcher.ModelPatcher, scheduler: str, steps: int) -> Tensor:
+    """Return the sigmas (steps + 1,), from the checkpoint's trailing timesteps or core's `scheduler`."""
+    if scheduler == TRAILING:
+        return sigmas(model_config(patcher).schedule, steps)
+    return comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), scheduler, steps)
+
+
+def sample(patcher, positive, negative, latent: dict, seed: int, cfg: float, sampler: str, steps: Tensor) -> dict:
+    """Return the LATENT that core's sampler `sampler` makes over the sigmas `steps`, with previews and progress."""
+    start = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"])
+    noise = comfy.sample.prepare_noise(start, seed, latent.get("batch_index"))
+    samples = comfy.sample.sample_custom(
+        patcher,
+        noise,
+        cfg,
+        comfy.samplers.sampler_object(sampler),
+        steps,
+        positive,
+        negative,
+        start,
+        noise_mask=latent.get("noise_mask"),
+        callback=latent_preview.prepare_callback(patcher, len(steps) - 1),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+    return {**latent, "samples": samples}
