@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -24,13 +27,14 @@ from inhabit.errors import InputError  # noqa: E402
 from inhabit.models import (  # noqa: E402
     PRESETS,
     AnimationModel,
+    LatentCodec,
     ModelConfig,
     PatchAutoencoder,
     load,
     load_codec,
     save,
 )
-from inhabit.nodes import conditions, host, host_run, host_sampling  # noqa: E402
+from inhabit.nodes import conditions, host, host_conds, host_run, host_sampling  # noqa: E402
 from inhabit.nodes.folders import register_model_folders  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
 from inhabit.sampling import DrivingConditions, animate  # noqa: E402
@@ -41,9 +45,17 @@ FRAMES, SIZE, LENGTH, OVERLAP, SEED, STEPS = 8, 64, 6, 2, 5, 5
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 
 
-def tiny_checkpoint(path: Path) -> None:
+VERSION_1 = {  # what Animate Anyone's first version lacks
+    "environment": False,
+    "objects": None,
+    "motion": {"channels": (16, 32, 64), "heads": 2, "depth": False, "temporal": False},
+}
+EPSILON = {"betas": "scaled_linear", "zero_terminal_snr": False, "prediction": "epsilon"}
+
+
+def tiny_checkpoint(path: Path, **changes) -> None:
     """Save a small model in which no branch is at its zero start."""
-    config = PRESETS["puppets"].model_dump()
+    config = PRESETS["puppets"].model_dump() | changes
     config["unet"] |= {"block_out_channels": (32, 32, 48), "heads": 2}
     config["autoencoder"] |= {"encoder_channels": 16, "decoder_channels": 16, "blocks": 1}
     config = ModelConfig.model_validate(config)
@@ -80,11 +92,13 @@ def conditioning(vae, reference: torch.Tensor, given: DrivingConditions, skeleto
 
 
 def command_line(model, codec, reference, given: DrivingConditions, guidance: float) -> torch.Tensor:
-    """Return the latents of the last step of `sampling.animate`."""
+    """Return the latents that `sampling.animate` decodes."""
     seen = []
+    recording = LatentCodec(codec.vae, scale=codec.scale, downscale=codec.downscale)
+    recording.decode = lambda latents: (seen.append(latents), codec.decode(latents))[1]
     settings = {"steps": STEPS, "guidance": guidance, "seed": SEED, "window": LENGTH, "overlap": OVERLAP}
-    animate(model, codec, reference, given, **settings, progress=False, callback=lambda *step: seen.append(step[2]))
-    return seen[-1] / model.config.latent.scale
+    animate(model, recording, reference, given, **settings, progress=False)
+    return torch.cat(seen) / model.config.latent.scale
 
 
 def windowed(model, positive, negative, latent, guidance: float, steps: int = STEPS) -> torch.Tensor:
@@ -154,6 +168,44 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
     return said
 
 
+def version_1(folder: Path, name: str, **changes) -> dict[str, object]:
+    """Return how a model with no inputs for environment, objects and depth compares; `name` goes before the keys."""
+    path = folder / f"{name}.safetensors"
+    sampling = PRESETS["puppets"].sampling.model_dump() | {"unconditional_without": ("reference",)}
+    tiny_checkpoint(path, **VERSION_1, sampling=sampling, **changes)
+    model, vae, ours, codec = host.load_model(path), host.load_vae(path), load(path), load_codec(path)
+    reference, given = scene()
+    positive, negative, latent = inputs = conditioning(vae, reference, given, given.skeleton)
+    report, scene_latents = {}, positive[0][1][host_conds.ENVIRONMENT]
+    for guidance in (1.0, 2.5):
+        expected = command_line(ours, codec, reference, given, guidance)
+        with warned() as warnings:
+            report[f"{name}, cfg {guidance}"] = gap(windowed(model, *inputs, guidance), expected)
+        report[f"{name}, warnings, cfg {guidance}"] = warnings
+    windows = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
+    [sampled] = nodes.common_ksampler(windows, SEED, STEPS, 2.5, "euler", "simple", *inputs)
+    report[f"{name}, ksampler"] = gap(sampled["samples"], expected)
+    half, own = torch.ones(FRAMES, SIZE, SIZE), torch.full_like(latent["samples"], 0.3)
+    half[:, :, : SIZE // 2] = 0
+    kept = windowed(model, positive, negative, {"samples": own, "noise_mask": half}, 1.0)
+    left, inside = torch.arange(kept.shape[-1]) < kept.shape[-1] // 2, positive[0][1][host_conds.MASK] > 0.5
+    wanted = torch.where(inside, torch.where(left, own, kept), scene_latents)
+    report[f"{name}, the user's noise mask"] = gap(kept, wanted)
+    report[f"{name}, and is drawn elsewhere"] = gap(kept, own)
+    return report
+
+
+@contextlib.contextmanager
+def warned() -> Iterator[list[str]]:
+    """Collects the pack's warnings."""
+    handler, messages = logging.Handler(logging.WARNING), []
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = logging.getLogger("inhabit")
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+
+
 def gap(first: torch.Tensor, second: torch.Tensor) -> float:
     return float((first - second).abs().max())
 
@@ -203,7 +255,7 @@ def main(folder: Path) -> dict[str, object]:
     expected = command_line(ours, codec, reference, given, 1.0)
     report["lora"] = gap(windowed(patched, *inputs, 1.0), expected)
     report["lora differs by"] = gap(windowed(patched, *inputs, 1.0, 3), plain)
-    return report
+    return report | version_1(folder, "version 1") | version_1(folder, "version 1 epsilon", schedule=EPSILON)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ SAME = [
     "ksampler",
     "lora",
     "saved by core",
+    *(
+        f"version 1{kind}, {sampled}"
+        for kind in ("", " epsilon")
+        for sampled in ("cfg 1.0", "cfg 2.5", "ksampler", "the user's noise mask")
+    ),
 ]
 
 
@@ -42,6 +47,18 @@ def test_same_as_the_command_line(report: dict, name: str):
 
 def test_the_lora_changes_something(report: dict):
     assert report["lora differs by"] > 1e-2
+
+
+@pytest.mark.parametrize("cfg", [1.0, 2.5])
+def test_conditions_that_weights_have_no_network_for_are_dropped_with_one_warning(report: dict, cfg: float):
+    assert [words.split(" ", 2)[2] for words in report[f"version 1, warnings, cfg {cfg}"]] == [
+        "has no object guider: the objects are not used",
+        "reads no depth: it is not used",
+    ]
+
+
+def test_inside_the_noise_mask_something_is_drawn(report: dict):
+    assert report["version 1, and is drawn elsewhere"] > 0.1
 
 
 def test_two_conditionings_in_one_call_give_their_mean(report: dict):
