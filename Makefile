@@ -34,7 +34,8 @@ test: venv
 
 bench: venv
 	$(BIN)/inhabit bench --preset puppets --out bench-puppets.json
-	$(BIN)/inhabit bench --preset sd15 --out bench-sd15.json
+	$(BIN)/inhabit bench --preset sd15 --dtype float32 --out bench-sd15-float32.json
+	$(BIN)/inhabit bench --preset sd15 --dtype bfloat16 --out bench-sd15-bfloat16.json
 
 card: venv
 	$(BIN)/inhabit card --out card

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from einops import rearrange
@@ -21,6 +22,7 @@ from ..models.config import ModelConfig
 logger = logging.getLogger(__name__)
 
 GREY = 0.5
+Fill = Literal["blank", "mean", "blurred"]
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,45 @@ def selected(mask: Tensor) -> Tensor:
     return mask >= 0.5
 
 
-def environment_frames(driving: Tensor, mask: Tensor) -> Tensor:
+def environment_frames(driving: Tensor, mask: Tensor, fill: Fill = "blank") -> Tensor:
     """Return E of AA2 §3.2: the driving frames (…, H, W, 3) 0…1 with the masked region (…, H, W) removed.
 
-    # Not in paper: what fills the hole. Mid-grey, the least surprising value to an autoencoder; the latent mask tells
-    # it from a grey wall.
+    # Not in paper: what fills the hole. "blank" is mid-grey, the least surprising value to an autoencoder, and what our
+    # models are trained with; the latent mask tells it from a grey wall. "mean" is each frame's mean colour outside the
+    # mask, "blurred" what lies around the hole, smeared into it, for weights that never saw a hole.
+
+    Raises InputError for another fill.
     """
-    return torch.where(selected(mask).unsqueeze(-1), GREY, driving)
+    hole = selected(mask).unsqueeze(-1)
+    if fill == "blank":
+        return torch.where(hole, GREY, driving)
+    if fill == "mean":
+        return torch.where(hole, _mean_outside(driving, ~hole), driving)
+    if fill == "blurred":
+        return torch.where(hole, _smeared(driving, ~hole), driving)
+    raise InputError(f'fill is "{fill}": give one of {", ".join(get_args(Fill))}')
+
+
+def _mean_outside(driving: Tensor, kept: Tensor) -> Tensor:
+    """Return (…, 1, 1, 3), the mean colour of each frame's kept pixels (…, H, W, 1); grey where none is."""
+    count = kept.sum(dim=(-3, -2), keepdim=True)
+    colour = (driving * kept).sum(dim=(-3, -2), keepdim=True) / count.clamp(min=1)
+    return torch.where(count > 0, colour, GREY)
+
+
+def _smeared(driving: Tensor, kept: Tensor) -> Tensor:
+    """Return (…, H, W, 3), at every pixel the mean of the kept ones in the smallest square around it that has some.
+
+    The squares about double in size, so that a hole is filled from near by first; grey where nothing is kept.
+    """
+    planes = torch.cat([driving * kept, kept.to(driving)], dim=-1).flatten(0, -4).movedim(-1, 1)
+    mean, size = torch.zeros_like(planes), 1
+    while size < 2 * max(planes.shape[-2:]):
+        wider = functional.avg_pool2d(planes, 2 * size + 1, stride=1, padding=size)
+        mean = torch.where(mean[:, 3:] > 0, mean, wider)
+        size *= 2
+    colours = torch.where(mean[:, 3:] > 0, mean[:, :3] / mean[:, 3:].clamp(min=1e-12), GREY)
+    return colours.movedim(1, -1).reshape(driving.shape)
 
 
 def object_frames(driving: Tensor, object_mask: Tensor) -> Tensor:

@@ -22,6 +22,23 @@ def test_environment_and_objects_share_the_pixels_between_them():
         assert torch.equal(objects[where], driving[where] if inside else torch.full((3,), 0.5))
 
 
+def test_fills_take_the_colours_around_the_hole():
+    driving = torch.rand(2, 24, 32, 3)
+    driving[:, :, 16:] = torch.tensor([0.9, 0.1, 0.2])
+    mask = torch.zeros(2, 24, 32)
+    mask[0, 6:18, 20:31] = 1
+    mask[1] = 1
+    mean, blurred = (environment_frames(driving, mask, fill) for fill in ("mean", "blurred"))
+    outside = mask[0] < 0.5
+    torch.testing.assert_close(mean[0, 10, 25], driving[0][outside].mean(dim=0))
+    torch.testing.assert_close(blurred[0, 10, 25], torch.tensor([0.9, 0.1, 0.2]))  # all around is red
+    for filled in (mean, blurred):
+        assert torch.equal(filled[0][outside], driving[0][outside])
+        assert torch.equal(filled[1], torch.full_like(filled[1], 0.5)), "nothing to take a colour from"
+    with pytest.raises(InputError, match='fill is "pink": give one of blank, mean, blurred'):
+        environment_frames(driving, mask, "pink")
+
+
 @pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
 def test_a_latent_cell_is_generated_when_one_pixel_is(lead):
     mask = torch.zeros(*lead, 16, 24)
