@@ -34,6 +34,7 @@ MAY_IMPORT = {
 }
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "folder_paths", "server"}
 COMFYUI |= {"execution", "latent_preview", "node_helpers", "nodes", "app"}
+STABLE_COMFY = {"comfy.model_management", "comfy.utils"}  # progress and interrupt, as every pack uses them
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "subprocess", "pty"}
 NETWORK_MODULES = {"socket", "ssl", "http", "urllib", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "websockets"}
 UNSAFE_CALLS = {
@@ -122,6 +123,13 @@ def test_own_modules_are_imported_relatively(path: Path):
 def test_comfyui_is_imported_in_nodes_alone(path: Path):
     for line, name in absolute_targets(parse(path)):
         assert name.split(".")[0] not in COMFYUI, f"{path}:{line} imports ComfyUI's {name}"
+
+
+@each_file([path for path in FILES if path.parent.name == "nodes" and not path.stem.startswith("host")])
+def test_comfyui_internals_are_imported_in_the_host_files_alone(path: Path):
+    for line, name in absolute_targets(parse(path)):
+        internal = name.split(".")[0] == "comfy" and name not in STABLE_COMFY
+        assert not internal and name != "latent_preview", f"{path}:{line} imports {name}: nodes/host*.py do that"
 
 
 @each_file(FILES)

@@ -124,7 +124,7 @@ def core(node: type, *inputs):
 
 def lora(down: torch.Tensor, up: torch.Tensor) -> dict[str, torch.Tensor]:
     name = "lora_unet_" + LAYER.replace(".", "_")
-    return {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": torch.tensor(2.0)}
+    return {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{name}.alpha": torch.tensor(3.0)}
 
 
 def planned_frames(model, *inputs) -> int:
@@ -251,7 +251,7 @@ def main(folder: Path) -> dict[str, object]:
 
     down, up = torch.randn(2, 32), torch.randn(32, 2)
     patched, _ = comfy.sd.load_lora_for_models(model, None, lora(down, up), 0.5, 0)
-    ours.denoiser.get_submodule(LAYER).weight += 0.5 * up @ down
+    ours.denoiser.get_submodule(LAYER).weight += 0.5 * 3 / 2 * up @ down
     expected = command_line(ours, codec, reference, given, 1.0)
     report["lora"] = gap(windowed(patched, *inputs, 1.0), expected)
     report["lora differs by"] = gap(windowed(patched, *inputs, 1.0, 3), plain)

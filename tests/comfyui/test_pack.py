@@ -23,6 +23,7 @@ SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "ste
 # id: (inputs, outputs) as design.md has them; MASK and IMAGE by name where there are several
 CONTRACT = {
     "InhabitModelLoader": (["COMBO"], ["MODEL", "VAE"]),
+    "InhabitAssembleModel": (["COMBO", "COMBO", "COMBO"], ["MODEL", "VAE"]),
     "InhabitSampleScene": (
         ["COMBO", "INT", "INT", "INT", "INT"],
         ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
@@ -66,7 +67,7 @@ def test_the_pack_loads_without_an_error(comfyui: ComfyServer):
     assert not re.search(
         rf"(IMPORT FAILED|Cannot import|Error while calling|Traceback|Unable to parse).*{PACK}", log
     ), log
-    assert "inhabit" in comfyui.get("/models")
+    assert {"inhabit", "animatediff_models"} <= set(comfyui.get("/models"))
 
 
 @pytest.mark.parametrize("name", CONTRACT)
