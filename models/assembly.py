@@ -222,9 +222,7 @@ def _fit(part: Part, shapes: Mapping[str, torch.Size]) -> tuple[dict[str, Tensor
     unread = [
         name
         for name in part.tensors
-        if role_of(name) == "ReferenceNet"
-        and name not in shapes
-        and _denoisers(name) in shapes
+        if role_of(name) == "ReferenceNet" and name not in shapes and _denoisers(name) in shapes
     ]
     tensors = {name: tensor for name, tensor in part.tensors.items() if name not in unread}
     check_complete(part, tensors, {name: shape for name, shape in shapes.items() if role_of(name) in part.roles})
