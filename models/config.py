@@ -62,6 +62,7 @@ class MotionGuiderConfig(_Frozen):
     channels: tuple[int, ...] = (16, 32, 96, 256)
     depth: bool = True  # depth-wise modulation of AA2; v1 weights: False
     temporal: bool = True  # the 3-D convolution of AA2; v1 weights: False
+    blur: bool = False  # motion-blur maps of the hands (HIA §3.2)
     heads: int = 8
 
 

@@ -86,13 +86,23 @@ class MotionGuider(nn.Module):
             self.temporal = operations.Conv3d(width, width, 3, padding=1)
             nn.init.zeros_(self.temporal.weight)  # Not in paper: a residual that starts at zero
             nn.init.zeros_(self.temporal.bias)
+        if guider.blur:  # HIA §3.2, added to the features through an output that starts at zero
+            self.blur = SkeletonEncoder(3, guider.channels, config.unet.block_out_channels[0], operations)
 
-    def forward(self, skeleton_BFCHW: Tensor, depth_BFCHW: Tensor | None = None, *, temporal: bool = True) -> Tensor:
+    def forward(
+        self,
+        skeleton_BFCHW: Tensor,
+        depth_BFCHW: Tensor | None = None,
+        blur_BFCHW: Tensor | None = None,
+        *,
+        temporal: bool = True,
+    ) -> Tensor:
         """Motion features.
 
         Args:
             skeleton_BFCHW: (B, F, 3, H, W) skeleton pictures, 0…1, black where there is none.
             depth_BFCHW: (B, F, 1, H, W) structured depth, 0…1 with 1 = near, 0 off the skeleton; None: not used.
+            blur_BFCHW: (B, F, 3, H, W) hands' movement in x and y, 0.5 = none, and sharpness, 0 off the hands; or None.
             temporal: model time with the 3-D convolution; off when the frames are not consecutive.
         Returns:
             (B, F, C0, h, w), h = H / latent downscale.
@@ -107,4 +117,13 @@ class MotionGuider(nn.Module):
         if temporal and hasattr(self, "temporal"):
             clips = rearrange(x, "(b f) c h w -> b c f h w", b=batch)
             x = x + rearrange(self.temporal(clips), "b c f h w -> (b f) c h w")
-        return rearrange(self.skeleton.conv_out(x), "(b f) c h w -> b f c h w", b=batch)
+        features = self.skeleton.conv_out(x)
+        if blur_BFCHW is not None:
+            features = features + self._blur_features(blur_BFCHW)
+        return rearrange(features, "(b f) c h w -> b f c h w", b=batch)
+
+    def _blur_features(self, blur: Tensor) -> Tensor:
+        """(B·F, C0, h, w); off the hands the encoder sees zeros, movement as -1…1."""
+        movement, sharpness = blur.flatten(0, 1).split([2, 1], dim=1)
+        maps = torch.cat([2 * movement - 1, sharpness], dim=1).contiguous(memory_format=torch.channels_last)
+        return self.blur.conv_out(ConvEncoder.forward(self.blur, maps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import get_args
 
 import node_helpers
 import torch
@@ -10,13 +11,14 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..errors import InputError
-from ..sampling.conditions import check_size, environment_frames, latent_mask, object_latents, selected
+from ..sampling.conditions import Fill, check_size, environment_frames, latent_mask, object_latents, selected
 from ..sampling.inputs import SMALLEST_REFERENCE
 from . import host, host_conds
-from .inputs import checked_depth, checked_image, checked_mask, same_frames
+from .inputs import checked_depth, checked_image, checked_mask, chosen, same_frames
 from .kinds import positive_and_negative, schema
 
 CATEGORY = "Inhabit/conditions"
+MODEL_INPUT, NOISE_MASK = "model input", "noise mask"
 CONTEXT_WIDTH = 768  # of Stable Diffusion 1.5's cross-attention, where no model says otherwise
 
 
@@ -83,18 +85,30 @@ class InhabitMotion(io.ComfyNode):
                     optional=True,
                     tooltip="Structured depth of Inhabit Skeleton Renderer: white is near, black off the skeleton.",
                 ),
+                io.Image.Input(
+                    "blur",
+                    optional=True,
+                    tooltip="Blur map of Inhabit Motion Blur, for models that were trained with it; others, as "
+                    "inhabit-puppets, leave it out and say so in the log.",
+                ),
             ],
             outputs=outputs,
         )
 
     @classmethod
-    def execute(cls, positive, negative, skeleton: Tensor, depth: Tensor | None = None) -> io.NodeOutput:
+    def execute(
+        cls, positive, negative, skeleton: Tensor, depth: Tensor | None = None, blur: Tensor | None = None
+    ) -> io.NodeOutput:
         skeleton = checked_image(skeleton, "the skeleton")
         values = {host_conds.SKELETON: skeleton.movedim(-1, 1)}
         if depth is not None:
             depth = checked_depth(depth, "the depth")
             same_frames(skeleton, depth, "the skeleton", "the depth")
             values[host_conds.DEPTH] = depth.unsqueeze(1)
+        if blur is not None:
+            blur = checked_image(blur, "the blur map")
+            same_frames(skeleton, blur, "the skeleton", "the blur map")
+            values[host_conds.BLUR] = blur.movedim(-1, 1)
         return io.NodeOutput(node_helpers.conditioning_set_values(positive, values), negative)
 
 
@@ -118,17 +132,40 @@ class InhabitEnvironment(io.ComfyNode):
                     "mask",
                     tooltip="1 where the new character may appear (Shape-Agnostic Mask). One a frame, or one for all.",
                 ),
+                io.Combo.Input(
+                    "fill",
+                    options=list(get_args(Fill)),
+                    default="blank",
+                    optional=True,
+                    tooltip="What fills the masked region: grey, as our models know it, mean colour, or surroundings.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=[MODEL_INPUT, NOISE_MASK],
+                    default=MODEL_INPUT,
+                    optional=True,
+                    tooltip="model input: the model is shown the scene, and draws it. noise mask: the latent itself "
+                    "keeps the scene outside the mask, with any model, also other packs'.",
+                ),
             ],
-            outputs=[*outputs, io.Latent.Output("latent", tooltip="Empty, one a frame, for the sampler.")],
+            outputs=[
+                *outputs,
+                io.Latent.Output("latent", tooltip="One a frame, for the sampler: empty, or scene and noise mask."),
+            ],
         )
 
     @classmethod
-    def execute(cls, positive, negative, vae, driving: Tensor, mask: Tensor) -> io.NodeOutput:
+    def execute(
+        cls, positive, negative, vae, driving: Tensor, mask: Tensor, fill: str = "blank", mode: str = MODEL_INPUT
+    ) -> io.NodeOutput:
+        chosen(mode, [MODEL_INPUT, NOISE_MASK], "mode")
         driving, mask = _video_and_mask(driving, mask, "the mask")
-        latents = _encode(vae, environment_frames(driving, mask))
-        values = {host_conds.ENVIRONMENT: latents, host_conds.MASK: latent_mask(mask, vae.downscale_ratio)}
-        empty = {"samples": torch.zeros_like(latents)}
-        return io.NodeOutput(*_on_both(positive, negative, values), empty)
+        latents = _encode(vae, environment_frames(driving, mask, fill))
+        cells = latent_mask(mask, vae.downscale_ratio)
+        if mode == NOISE_MASK:
+            return io.NodeOutput(positive, negative, {"samples": latents, "noise_mask": cells})
+        values = {host_conds.ENVIRONMENT: latents, host_conds.MASK: cells}
+        return io.NodeOutput(*_on_both(positive, negative, values), {"samples": torch.zeros_like(latents)})
 
 
 class InhabitObjects(io.ComfyNode):

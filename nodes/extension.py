@@ -9,6 +9,7 @@ from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, Inhab
 from .folders import register_model_folders
 from .loader import InhabitModelLoader
 from .masks import InhabitShapeAgnosticMask
+from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
 from .skeleton import InhabitSkeletonRenderer
@@ -19,6 +20,8 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitSampleScene,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
+    InhabitHandFaceRegions,
+    InhabitMotionBlur,
     InhabitReference,
     InhabitMotion,
     InhabitEnvironment,

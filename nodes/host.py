@@ -30,6 +30,7 @@ from ..models.config import ScheduleConfig
 from ..models.from_files import assemble_files, read_vae
 from ..sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod
 from .host_conds import (
+    BLUR,
     DEPTH,
     ENVIRONMENT,
     IN_PIXELS,
@@ -222,7 +223,7 @@ class HostedDenoiser(nn.Module):
             reference=run.reference(conds.get(REFERENCE)),
             environment=split(ENVIRONMENT),
             mask=split(MASK),
-            motion=run.motion(self.animation, split(SKELETON), split(DEPTH), options),
+            motion=run.motion(self.animation, (split(SKELETON), split(DEPTH), split(BLUR)), options),
             objects=None if objects is None else self.animation.objects(objects),
         )
         return prediction.flatten(0, 1)

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from ..errors import InputError
 
-REFERENCE, SKELETON, DEPTH = "inhabit_reference", "inhabit_skeleton", "inhabit_depth"
+REFERENCE, SKELETON = "inhabit_reference", "inhabit_skeleton"
+DEPTH, BLUR = "inhabit_depth", "inhabit_blur"
 ENVIRONMENT, MASK, OBJECTS = "inhabit_environment", "inhabit_mask", "inhabit_objects"
-PER_FRAME = (SKELETON, DEPTH, ENVIRONMENT, MASK, OBJECTS)  # what a context window slices
-IN_PIXELS = (SKELETON, DEPTH)
+PER_FRAME = (SKELETON, DEPTH, BLUR, ENVIRONMENT, MASK, OBJECTS)  # what a context window slices
+IN_PIXELS = (SKELETON, DEPTH, BLUR)
 LATENTS = (ENVIRONMENT, OBJECTS)  # in the VAE's scale until `extra_conds`
 
 

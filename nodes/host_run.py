@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
-from .host_conds import DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
+from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +34,15 @@ class Run:
             )
         return None if name is None else self.references[name]
 
-    def motion(self, model: AnimationModel, skeleton: Tensor | None, depth: Tensor | None, options: dict):
-        """Return the motion features (B, F, C, h, w), computed anew for another window."""
-        if skeleton is None:
+    def motion(self, model: AnimationModel, inputs: tuple[Tensor | None, ...], options: dict) -> Tensor | None:
+        """Return the features (B, F, C, h, w) of skeleton, depth and blur maps, computed anew for another window."""
+        if inputs[0] is None:
             return None
-        window, key = tuple(options.get("inhabit_window", ())), (tuple(options.get("uuids", ())), skeleton.shape)
+        window, key = tuple(options.get("inhabit_window", ())), (tuple(options.get("uuids", ())), inputs[0].shape)
         if window != self._window:
             self._window, self._motion = window, {}
         if key not in self._motion:
-            self._motion[key] = model.motion(skeleton, depth)
+            self._motion[key] = model.motion(*inputs)
         return self._motion[key]
 
 
@@ -72,6 +72,8 @@ def _drop_unused(config: ModelConfig, conds: list[dict]) -> None:
         unused[OBJECTS] = "has no object guider: the objects are not used"
     if not config.motion.depth:
         unused[DEPTH] = "reads no depth: it is not used"
+    if not config.motion.blur:
+        unused[BLUR] = "reads no motion-blur maps: they are not used"
     for key, why in unused.items():
         if [cond.pop(key) for cond in conds if key in cond]:
             logger.warning("model %s %s", config.name, why)
@@ -83,7 +85,7 @@ def _share_motion(config: ModelConfig, conds: dict[str, list[dict]]) -> None:
         return
     positives = (cond["model_conds"] for cond in conds.get("positive") or [])
     seen = next((positive for positive in positives if SKELETON in positive), {})
-    motion = {key: seen[key] for key in (SKELETON, DEPTH) if key in seen}
+    motion = {key: seen[key] for key in (SKELETON, DEPTH, BLUR) if key in seen}
     for cond in conds.get("negative") or []:
         if SKELETON not in cond["model_conds"]:
             cond["model_conds"] |= motion

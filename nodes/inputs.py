@@ -31,6 +31,14 @@ def checked_depth(depth: torch.Tensor, name: str = "depth") -> torch.Tensor:
     return checked_image(depth, name)[..., 0]
 
 
+def checked_poses(pose) -> list[dict]:
+    """Return POSE_KEYPOINT as a list, one entry a frame. Raises InputError for anything else."""
+    frames = [pose] if isinstance(pose, dict) else pose
+    if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
+        raise InputError(f"the pose is {type(pose).__name__} {str(pose)[:60]!r}; give POSE_KEYPOINT")
+    return frames
+
+
 def same_frames(first: torch.Tensor, second: torch.Tensor, first_name: str, second_name: str) -> None:
     """Raise InputError unless both tensors agree in frames, height and width (axes 0, 1, 2)."""
     if first.shape[0] != second.shape[0]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..errors import InputError
 from ..perception import render_skeleton, structured_depth
-from .inputs import checked_depth
+from .inputs import checked_depth, checked_poses
 from .kinds import PoseKeypoint, schema
 
 
@@ -36,10 +35,7 @@ class InhabitSkeletonRenderer(io.ComfyNode):
 
     @classmethod
     def execute(cls, pose, width: int, height: int, depth=None) -> io.NodeOutput:
-        frames = [pose] if isinstance(pose, dict) else pose
-        if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
-            raise InputError(f"the pose is {type(pose).__name__} {str(pose)[:60]!r}; give POSE_KEYPOINT")
-        skeleton = render_skeleton(frames, width, height)
+        skeleton = render_skeleton(checked_poses(pose), width, height)
         if depth is None:
             return io.NodeOutput(skeleton, ExecutionBlocker("structured_depth needs the depth input"))
         kept = structured_depth(checked_depth(depth, "the depth"), skeleton)

@@ -256,9 +256,9 @@ class WindowDenoiser:
         self._window, self._motion, self._scene = None, None, {}  # free the last window before making the next
         encoded, config = self._encoded, self._model.config
         if "motion" not in self._without:
-            skeleton, depth = motion_inputs(self._conditions, window)
-            depth = self._place(depth) if depth is not None and config.motion.depth else None
-            self._motion = self._model.motion(self._place(skeleton), depth, temporal=self._temporal)
+            given = motion_inputs(self._conditions, window, config)
+            given = (None if values is None else self._place(values) for values in given)
+            self._motion = self._model.motion(*given, temporal=self._temporal)
         if "environment" not in self._without and config.environment:
             self._scene["environment"] = self._place(encoded.environment[window]).unsqueeze(0)
             self._scene["mask"] = self._place(encoded.mask[window]).unsqueeze(0)

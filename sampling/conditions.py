@@ -33,6 +33,7 @@ class DrivingConditions:
     mask         (F, H, W) 0…1, the formulated (shape-agnostic) mask: 1 = generate here.
     skeleton     (F, H, W, 3) 0…1, the drawn skeleton.
     depth        (F, H, W) 0…1, 1 = near: structured depth (AA2 §3.4), that is, kept on the skeleton only; or None.
+    blur         (F, H, W, 3) 0…1, motion-blur maps of the hands (`perception.blur_maps`); or None.
     object_mask  (F, H, W) 0…1, 1 = an object the character touches; None or all 0 leaves the object branch out.
 
     Raises InputError where shapes disagree or a value is not a number.
@@ -43,6 +44,7 @@ class DrivingConditions:
     skeleton: Tensor
     depth: Tensor | None = None
     object_mask: Tensor | None = None
+    blur: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.driving.ndim != 4 or self.driving.shape[-1] != 3 or self.driving.shape[0] < 1:
@@ -61,7 +63,9 @@ class DrivingConditions:
 
     def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
         plane = tuple(self.driving.shape[:3])
-        return {"driving": (*plane, 3), "mask": plane, "skeleton": (*plane, 3), "depth": plane, "object_mask": plane}
+        colours = (*plane, 3)
+        planes = {"mask": plane, "depth": plane, "object_mask": plane}
+        return {"driving": colours, "skeleton": colours, "blur": colours, **planes}
 
     @property
     def frames(self) -> int:
@@ -151,11 +155,13 @@ def latent_mask(mask: Tensor, downscale: int) -> Tensor:
     return cells.reshape(*mask.shape[:-2], 1, *cells.shape[-2:])
 
 
-def motion_inputs(conditions: DrivingConditions, window: list[int]) -> tuple[Tensor, Tensor | None]:
-    """Return the motion guider's inputs for one window: skeleton (1, F, 3, H, W) and depth (1, F, 1, H, W) or None."""
-    skeleton = rearrange(conditions.skeleton[window], "f h w c -> 1 f c h w")
-    depth = None if conditions.depth is None else rearrange(conditions.depth[window], "f h w -> 1 f 1 h w")
-    return skeleton, depth
+def motion_inputs(conditions: DrivingConditions, window: list[int], config: ModelConfig) -> list[Tensor | None]:
+    """Return what the motion guider reads of one window: skeleton (1, F, 3, H, W), depth (1, F, 1, H, W), blur maps
+    (1, F, 3, H, W); None for what is not given or what the model has no network for."""
+    depth = conditions.depth if config.motion.depth else None
+    blur = conditions.blur if config.motion.blur else None
+    planes = (conditions.skeleton, None if depth is None else depth.unsqueeze(-1), blur)
+    return [None if plane is None else rearrange(plane[window], "f h w c -> 1 f c h w") for plane in planes]
 
 
 def log_unused(config: ModelConfig, conditions: DrivingConditions) -> None:
@@ -166,6 +172,8 @@ def log_unused(config: ModelConfig, conditions: DrivingConditions) -> None:
         logger.info("model %s has no object guider: the object mask is not used", config.name)
     if conditions.depth is not None and not config.motion.depth:
         logger.info("model %s reads no depth: it is not used", config.name)
+    if conditions.blur is not None and not config.motion.blur:
+        logger.info("model %s reads no motion-blur maps: they are not used", config.name)
 
 
 def check_size(name: str, height: int, width: int, multiple: int) -> None:

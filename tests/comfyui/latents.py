@@ -55,7 +55,9 @@ EPSILON = {"betas": "scaled_linear", "zero_terminal_snr": False, "prediction": "
 
 def tiny_checkpoint(path: Path, **changes) -> None:
     """Save a small model in which no branch is at its zero start."""
-    config = PRESETS["puppets"].model_dump() | changes
+    config = PRESETS["puppets"].model_dump()
+    config["motion"]["blur"] = True
+    config |= changes
     config["unet"] |= {"block_out_channels": (32, 32, 48), "heads": 2}
     config["autoencoder"] |= {"encoder_channels": 16, "decoder_channels": 16, "blocks": 1}
     config = ModelConfig.model_validate(config)
@@ -78,13 +80,14 @@ def scene() -> tuple[torch.Tensor, DrivingConditions]:
     )
     depth = torch.rand(mask.shape, generator=generator) * (skeleton.amax(dim=-1) > 0.1)
     reference = torch.rand(1, 48, 56, 3, generator=generator)
-    return reference, DrivingConditions(driving, mask, skeleton, depth, objects)
+    blur = torch.rand(driving.shape, generator=generator)
+    return reference, DrivingConditions(driving, mask, skeleton, depth, objects, blur)
 
 
 def conditioning(vae, reference: torch.Tensor, given: DrivingConditions, skeleton: torch.Tensor):
     positive, negative = conditions.InhabitReference.execute(vae, reference).args
     depth = given.depth.unsqueeze(-1).expand(-1, -1, -1, 3)
-    positive, negative = conditions.InhabitMotion.execute(positive, negative, skeleton, depth).args
+    positive, negative = conditions.InhabitMotion.execute(positive, negative, skeleton, depth, given.blur).args
     positive, negative, latent = conditions.InhabitEnvironment.execute(
         positive, negative, vae, given.driving, given.mask
     ).args
@@ -152,6 +155,15 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
         "1x1 pixels": lambda: start.execute(vae, reference[:, :1, :1]),
         "3 NaN or infinite values": lambda: motion.execute([], [], given.skeleton, hole),
         "7 frames but the skeleton has 8": lambda: motion.execute([], [], given.skeleton, depth[1:]),
+        "the blur map has 6 frames but the skeleton has 8": lambda: motion.execute(
+            [], [], given.skeleton, depth, given.blur[2:]
+        ),
+        "mode is 'both'; choose one of model input, noise mask": lambda: environment.execute(
+            [], [], vae, given.driving, given.mask, mode="both"
+        ),
+        'fill is "pink": give one of blank, mean, blurred': lambda: environment.execute(
+            [], [], vae, given.driving, given.mask, fill="pink"
+        ),
         "62 x 64 pixels": lambda: environment.execute([], [], vae, given.driving[:, :, :62], given.mask[:, :, :62]),
         "7 frames but the driving video has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
         "32x64": lambda: environment.execute([], [], vae, given.driving, given.mask[:, :, :32]),
@@ -185,6 +197,10 @@ def version_1(folder: Path, name: str, **changes) -> dict[str, object]:
     windows = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
     [sampled] = nodes.common_ksampler(windows, SEED, STEPS, 2.5, "euler", "simple", *inputs)
     report[f"{name}, ksampler"] = gap(sampled["samples"], expected)
+    bare = conditions.InhabitReference.execute(vae, reference).args
+    masked = conditions.InhabitEnvironment.execute(*bare, vae, given.driving, given.mask, mode="noise mask").args
+    outside = (positive[0][1][host_conds.MASK] < 0.5).expand_as(scene_latents)
+    report[f"{name}, noise mask mode"] = gap(windowed(model, *masked, 1.0)[outside], scene_latents[outside])
     half, own = torch.ones(FRAMES, SIZE, SIZE), torch.full_like(latent["samples"], 0.3)
     half[:, :, : SIZE // 2] = 0
     kept = windowed(model, positive, negative, {"samples": own, "noise_mask": half}, 1.0)

@@ -24,7 +24,7 @@ SAME = [
     *(
         f"version 1{kind}, {sampled}"
         for kind in ("", " epsilon")
-        for sampled in ("cfg 1.0", "cfg 2.5", "ksampler", "the user's noise mask")
+        for sampled in ("cfg 1.0", "cfg 2.5", "ksampler", "the user's noise mask", "noise mask mode")
     ),
 ]
 
@@ -54,6 +54,7 @@ def test_conditions_that_weights_have_no_network_for_are_dropped_with_one_warnin
     assert [words.split(" ", 2)[2] for words in report[f"version 1, warnings, cfg {cfg}"]] == [
         "has no object guider: the objects are not used",
         "reads no depth: it is not used",
+        "reads no motion-blur maps: they are not used",
     ]
 
 

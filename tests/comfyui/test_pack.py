@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 from inhabit import cli
-from inhabit.media import read_video, write_lossless, write_pose
+from inhabit.media import read_video, to_float, write_lossless, write_pose
+from inhabit.perception import blur_maps, hand_face_regions, measure_hand_blur, override_sharpness
 from inhabit.scenes import render_scene
 from PIL import Image
 
@@ -30,10 +31,12 @@ CONTRACT = {
     ),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (["MASK", "INT", "INT", "INT", "BOOLEAN", "INT"], ["MASK"]),
+    "InhabitHandFaceRegions": (["POSE_KEYPOINT", "INT", "INT", "FLOAT"], ["MASK", "MASK", "MASK"]),
+    "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE"], ["IMAGE", "FLOAT"]),
     "InhabitReference": (["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT"], ["CONDITIONING", "CONDITIONING"]),
-    "InhabitMotion": (["CONDITIONING", "CONDITIONING", "IMAGE", "IMAGE"], ["CONDITIONING", "CONDITIONING"]),
+    "InhabitMotion": (["CONDITIONING", "CONDITIONING", "IMAGE", "IMAGE", "IMAGE"], ["CONDITIONING", "CONDITIONING"]),
     "InhabitEnvironment": (
-        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK"],
+        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK", "COMBO", "COMBO"],
         ["CONDITIONING", "CONDITIONING", "LATENT"],
     ),
     "InhabitObjects": (
@@ -104,6 +107,35 @@ def test_a_workflow_gives_what_the_command_line_gives(comfyui: ComfyServer, expe
     decoded = read_video(video)
     assert decoded.fps == 24 and decoded.frames.shape == expected.shape
     assert psnr(decoded.frames, expected) > 25, "what is left is H.264 with halved colour"
+
+
+def test_regions_and_blur_maps_are_those_of_the_library(comfyui: ComfyServer):
+    size = {"width": 96, "height": 96}
+    scene = {"kind": "handface", "seed": 900_005, "frames": 3, **size}
+    nodes = {
+        "1": ("InhabitSampleScene", scene),
+        "2": ("InhabitHandFaceRegions", {"pose": ["1", 2], **size, "dilation": 5.0}),
+        "3": ("MaskToImage", {"mask": ["2", 0]}),
+        "4": ("SaveImage", {"images": ["3", 0], "filename_prefix": "hands"}),
+        "5": (
+            "InhabitMotionBlur",
+            {"pose": ["1", 2], **size, "driving": ["1", 1], "sharpness_override": "left sharp"},
+        ),
+        "6": ("SaveImage", {"images": ["5", 0], "filename_prefix": "maps"}),
+    }
+    history = comfyui.run({key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in nodes.items()})
+    assert failure(history) is None, comfyui.log_tail()
+    made = {
+        name: np.stack(
+            [np.asarray(Image.open(path).convert("RGB")) for path in comfyui.files(history) if name in path.name]
+        )
+        for name in ("hands", "maps")
+    }
+    rendered = render_scene(**scene)
+    hands = hand_face_regions(rendered.pose, 96, 96, 5.0).hands.numpy()
+    assert hands.any() and np.array_equal(made["hands"], np.repeat(hands[..., None] * 255, 3, axis=-1))
+    blur = override_sharpness(measure_hand_blur(rendered.pose, 96, 96, to_float(rendered.driving)), "left sharp")
+    assert np.abs(made["maps"] - blur_maps(blur, 96, 96).numpy() * 255).max() <= 1
 
 
 @pytest.fixture(scope="module")

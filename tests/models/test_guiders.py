@@ -117,3 +117,19 @@ def test_frames_without_an_object_are_left_out_exactly():
         blended = model.denoise(latents, t, context, objects=model.objects(given), temporal=False)
     torch.testing.assert_close(blended[:, 1], plain[:, 1], atol=1e-6, rtol=0)
     assert (blended - plain).abs().amax(dim=(0, 2, 3, 4))[[0, 2]].min() > 1e-3
+
+
+def test_blur_maps_start_without_effect_and_then_change_the_hands_alone():
+    config = tiny_config().model_copy(update={"motion": tiny_config().motion.model_copy(update={"blur": True})})
+    skeleton, none = torch.rand(1, 2, 3, 64, 64), torch.tensor([0.5, 0.5, 0.0]).view(1, 1, 3, 1, 1)
+    blur = none.expand(1, 2, 3, 64, 64).clone()
+    blur[:, 1, :, 30:34, 30:34] = torch.tensor([0.9, 0.3, 0.7]).view(1, 3, 1, 1)
+    guider = MotionGuider(config)
+    with torch.no_grad():
+        nn.init.ones_(guider.skeleton.conv_out.weight)
+        assert torch.equal(guider(skeleton, None, blur), guider(skeleton))
+        randomise(guider)
+        difference = guider(skeleton, None, blur) - guider(skeleton, None, none.expand_as(blur))
+    changed = difference.abs().amax(dim=2)[0]
+    assert changed[1, 3:5, 3:5].min() > 1e-4
+    assert changed[0].max() < 1e-6 and changed[1, 0].max() < 1e-6, "other frames and the picture's edge stay"

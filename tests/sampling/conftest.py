@@ -74,7 +74,7 @@ class KnownAnswer(nn.Module):
         self.calls.append(("project", 1, None))
         return {"keys": (features["features"], features["features"])}
 
-    def motion(self, skeleton, depth=None, *, temporal=True):
+    def motion(self, skeleton, depth=None, blur=None, *, temporal=True):
         self.calls.append(("motion", skeleton.shape[1], None))
         return nn.functional.avg_pool2d(skeleton.mean(dim=2), 4).unsqueeze(2)
 
@@ -125,6 +125,7 @@ def drive(frames: int, size: int = 16, *, objects: bool = False, seed: int = 0) 
         skeleton=torch.rand((frames, size, size, 3), generator=generator),
         depth=torch.rand((frames, size, size), generator=generator),
         object_mask=mask.roll(2, dims=1) if objects else None,
+        blur=torch.rand((frames, size, size, 3), generator=generator),
     )
 
 

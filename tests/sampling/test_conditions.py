@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from inhabit.errors import InputError
+from inhabit.models.config import ModelConfig
 from inhabit.sampling.conditions import environment_frames, latent_mask, motion_inputs, object_frames
 
-from .conftest import drive
+from .conftest import TINY, drive
 
 
 def test_environment_and_objects_share_the_pixels_between_them():
@@ -55,16 +56,22 @@ def test_a_size_that_the_latents_do_not_divide_is_refused():
         latent_mask(torch.zeros(1, 16, 12), 8)
 
 
-def test_motion_inputs_are_the_windows_frames():
+def test_motion_inputs_are_the_windows_frames_for_which_the_model_has_networks():
     conditions = drive(6)
-    skeleton, depth = motion_inputs(conditions, [2, 3])
-    assert skeleton.shape == (1, 2, 3, 16, 16) and depth.shape == (1, 2, 1, 16, 16)
+    skeleton, depth, blur = motion_inputs(conditions, [2, 3], with_motion(depth=True, blur=True))
+    assert skeleton.shape == blur.shape == (1, 2, 3, 16, 16) and depth.shape == (1, 2, 1, 16, 16)
     assert torch.equal(skeleton[0, 1, 2], conditions.skeleton[3, :, :, 2])
     assert torch.equal(depth[0, 0, 0], conditions.depth[2])
-    assert motion_inputs(replace(conditions, depth=None), [0])[1] is None
+    assert torch.equal(blur[0, 1, 0], conditions.blur[3, :, :, 0])
+    assert motion_inputs(conditions, [0], with_motion(depth=False, blur=False))[1:] == [None, None]
+    assert motion_inputs(replace(conditions, depth=None, blur=None), [0], TINY)[1:] == [None, None]
 
 
-@pytest.mark.parametrize("name", ["mask", "skeleton", "depth", "object_mask"])
+def with_motion(**changed: bool) -> ModelConfig:
+    return TINY.model_copy(update={"motion": TINY.motion.model_copy(update=changed)})
+
+
+@pytest.mark.parametrize("name", ["mask", "skeleton", "depth", "object_mask", "blur"])
 def test_another_length_is_refused_with_both_shapes(name):
     conditions = drive(4, objects=True)
     with pytest.raises(InputError, match=rf"{name} has shape \(3, .*needs \(4, "):

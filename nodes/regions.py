@@ -1,0 +1,92 @@
+"""Pose keypoints → hand, face and contact regions, and the hands' motion-blur maps."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..perception import blur_maps, hand_face_regions, measure_hand_blur, override_sharpness
+from .inputs import checked_image, checked_poses
+from .kinds import PoseKeypoint, schema
+
+WIDTH_AND_HEIGHT = {"default": 128, "min": 8, "max": 8192, "step": 8, "tooltip": "Of the driving video."}
+
+
+class InhabitHandFaceRegions(io.ComfyNode):
+    """Where hands and faces are, and where they meet."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitHandFaceRegions",
+            display_name="Inhabit Hand and Face Regions",
+            category="Inhabit/masks",
+            search_aliases=["hand mask", "face mask", "contact", "keypoints to mask"],
+            description="Masks of hands, faces and of their contact, from pose keypoints.",
+            inputs=[
+                PoseKeypoint.Input("pose", tooltip="One entry a frame, in pixels or 0…1; missing parts may be empty."),
+                io.Int.Input("width", **WIDTH_AND_HEIGHT),
+                io.Int.Input("height", **WIDTH_AND_HEIGHT),
+                io.Float.Input(
+                    "dilation",
+                    default=8.0,
+                    min=0.0,
+                    max=512.0,
+                    step=1.0,
+                    tooltip="Pixels that every region grows by. Contact is where the grown hands and face overlap.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output("hands", tooltip="1 on both hands of everybody in the frame."),
+                io.Mask.Output("face", tooltip="1 on the faces."),
+                io.Mask.Output("contact", tooltip="1 where a hand is on a face."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, pose, width: int, height: int, dilation: float) -> io.NodeOutput:
+        regions = hand_face_regions(checked_poses(pose), width, height, dilation)
+        return io.NodeOutput(regions.hands, regions.face, regions.contact)
+
+
+class InhabitMotionBlur(io.ComfyNode):
+    """HIA's motion-blur conditions, and the artist's say in them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitMotionBlur",
+            display_name="Inhabit Motion Blur",
+            category="Inhabit/motion",
+            search_aliases=["hand sharpness", "sharp hands", "blurry hands", "hand movement"],
+            description="How the hands move and how sharp they are, painted over them. Ask for sharp or blurred hands.",
+            inputs=[
+                PoseKeypoint.Input("pose", tooltip="One entry a frame; the first person's hands count."),
+                io.Int.Input("width", **WIDTH_AND_HEIGHT),
+                io.Int.Input("height", **WIDTH_AND_HEIGHT),
+                io.String.Input(
+                    "sharpness_override",
+                    default="",
+                    multiline=True,
+                    tooltip="One request a line: `left 0-24 sharp`, `right 30- 0.3`, `both blurred`. Empty: measured.",
+                ),
+                io.Image.Input(
+                    "driving", optional=True, tooltip="Measure the sharpness there; without it every hand is medium."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "blur_map",
+                    tooltip="Red and green: movement in x and y, 0.5 is none. Blue: sharpness, 0 off the hands.",
+                ),
+                io.Float.Output(
+                    "sharpness", is_output_list=True, tooltip="0…1, two a frame: the left hand's, the right hand's."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, pose, width: int, height: int, sharpness_override: str, driving=None) -> io.NodeOutput:
+        driving = None if driving is None else checked_image(driving, "the driving video")
+        blur = measure_hand_blur(checked_poses(pose), width, height, driving)
+        blur = override_sharpness(blur, sharpness_override)
+        return io.NodeOutput(blur_maps(blur, width, height), blur.sharpness.flatten().tolist())
