@@ -46,7 +46,7 @@ def test_the_report_names_every_file_and_what_was_assumed(files, tmp_path, capsy
         r"denoising_unet.pth: UNet, 684 tensors taken",
         r"heads 8 \(assumed.* --heads",
         r"motion norm groups 32 \(assumed.* --motion-norm-groups",
-        r"wrote .*aa.safetensors: model animate-anyone, 1947 tensors, \d+\.\d MiB",
+        r"wrote .*aa.safetensors: model animate-anyone, 1947 tensors, 0 missing, 0 unexpected, \d+\.\d MiB",
     ):
         assert re.search(f"^\\S*{line}", told, re.MULTILINE), (line, told)
     model = load(tmp_path / "aa.safetensors")
