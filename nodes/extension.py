@@ -9,6 +9,7 @@ from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, Inhab
 from .folders import register_model_folders
 from .loader import InhabitModelLoader
 from .masks import InhabitShapeAgnosticMask
+from .paste import InhabitPasteBack
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
@@ -28,6 +29,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitObjects,
     InhabitContextWindows,
     InhabitWindowedSampler,
+    InhabitPasteBack,
 ]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..perception import shape_agnostic_mask
-from .inputs import checked_mask
+from ..perception import dilate, mask_preview, shape_agnostic_mask
+from ..perception import feather as soften
+from .inputs import checked_image, checked_mask, same_frames
 from .kinds import schema
 
 
@@ -49,13 +50,65 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     max=64,
                     tooltip="Block edges lie on multiples of this many pixels; 8 for WanAnimateToVideo.",
                 ),
+                io.Int.Input(
+                    "stable_frames",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    optional=True,
+                    tooltip="With stable: a new grid every so many frames, for a character that walks far. 0: one.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=0,
+                    max=512,
+                    optional=True,
+                    tooltip="Pixels the character grows by first.",
+                ),
+                io.Int.Input(
+                    "feather",
+                    default=0,
+                    min=0,
+                    max=512,
+                    optional=True,
+                    tooltip="Pixels over which the finished mask fades outward. Keep 0 for Inhabit Environment.",
+                ),
+                io.Image.Input("image", optional=True, tooltip="The video to show the mask on, in the preview."),
             ],
-            outputs=[io.Mask.Output("mask_out", display_name="mask")],
+            outputs=[
+                io.Mask.Output("mask_out", display_name="mask"),
+                io.Image.Output("preview", tooltip="The mask in red over the image, or white on black."),
+            ],
         )
 
     @classmethod
-    def execute(cls, mask, block_px: int, blocks_high: int, blocks_wide: int, stable: bool, snap: int) -> io.NodeOutput:
+    def execute(
+        cls,
+        mask,
+        block_px: int,
+        blocks_high: int,
+        blocks_wide: int,
+        stable: bool,
+        snap: int,
+        stable_frames: int = 0,
+        grow: int = 0,
+        feather: int = 0,
+        image=None,
+    ) -> io.NodeOutput:
         mask = checked_mask(mask, "the mask")
-        return io.NodeOutput(
-            shape_agnostic_mask(mask, blocks_high or None, blocks_wide or None, block_px, stable=stable, snap=snap)
+        if image is not None:
+            image = checked_image(image, "the image")
+            same_frames(mask, image, "the mask", "the image")
+        mask = dilate(mask, grow) if grow else mask
+        mask = shape_agnostic_mask(
+            mask,
+            blocks_high or None,
+            blocks_wide or None,
+            block_px,
+            stable=stable,
+            snap=snap,
+            stable_frames=stable_frames or None,
         )
+        mask = soften(mask, feather) if feather else mask
+        return io.NodeOutput(mask, mask_preview(mask, image))

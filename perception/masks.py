@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..errors import InputError
 
+PREVIEW_COLOUR, PREVIEW_WEIGHT = (1.0, 0.1, 0.2), 0.6
 MASK_THRESHOLD = 0.1  # Not in paper: soft masks; a pixel belongs to the character above this (lossy mask videos ring)
 
 
@@ -17,6 +18,7 @@ def shape_agnostic_mask(
     block_px: int = 10,
     stable: bool = False,
     snap: int = 1,
+    stable_frames: int | None = None,
 ) -> Tensor:
     """Cover the character by blocks, so that the mask does not tell its outline (AA2 eq. 2).
 
@@ -24,21 +26,29 @@ def shape_agnostic_mask(
     its maximum. Where a number of blocks is not given it is the box's size / block_px (AA2 inference: 10).
 
     mask_FHW: MASK (F, H, W), 0…1. Returns MASK (F, H, W), each pixel exactly 0 or 1; empty frames stay empty.
-    stable: one box for all frames, around the character's whole way, so that the blocks do not flicker with the box.
+    stable: one box for all frames, around the character's whole way, so that the blocks do not flicker with the box;
+    with stable_frames, one box for every so many frames, which stays nearer to a character that walks far.
     snap: block edges lie on multiples of this many pixels (8 for WanAnimateToVideo, which takes every 8th pixel).
     Raises InputError for numbers below 1.
     """
-    given = {"blocks_high": blocks_high, "blocks_wide": blocks_wide, "block_px": block_px, "snap": snap}
+    given = {
+        "blocks_high": blocks_high,
+        "blocks_wide": blocks_wide,
+        "block_px": block_px,
+        "snap": snap,
+        "stable_frames": stable_frames,
+    }
     for name, value in given.items():
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}: give 1 or more")
     on_FHW = (mask_FHW > MASK_THRESHOLD).cpu().numpy()
-    union = on_FHW.any(axis=0) if stable else None
     covered = np.zeros_like(on_FHW)
-    for on, out in zip(on_FHW, covered, strict=True):
-        box = union if stable else on
+    length = stable_frames or len(on_FHW) if stable else 1
+    for index, (on, out) in enumerate(zip(on_FHW, covered, strict=True)):
         if not on.any():
             continue
+        first = index // length * length
+        box = on_FHW[first : first + length].any(axis=0)
         rows = _block_edges(box.any(axis=1), blocks_high, block_px, snap)
         columns = _block_edges(box.any(axis=0), blocks_wide, block_px, snap)
         inside = on[rows[0] : rows[-1], columns[0] : columns[-1]]
@@ -58,6 +68,17 @@ def _block_edges(occupied: np.ndarray, blocks: int | None, block_px: int, snap: 
     edges = start + np.rint(np.arange(count + 1) * (stop - start) / count / snap).astype(int) * snap
     edges[-1] = stop
     return np.unique(np.minimum(edges, stop))
+
+
+def mask_preview(mask_FHW: Tensor, image_FHWC: Tensor | None = None) -> Tensor:
+    """Show a mask: red over the picture, or white on black without one → IMAGE (F, H, W, 3).
+
+    image_FHWC: IMAGE (F, H, W, 3) of the mask's length and size.
+    """
+    weight = mask_FHW.unsqueeze(-1)
+    if image_FHWC is None:
+        return weight.expand(-1, -1, -1, 3).contiguous()
+    return torch.lerp(image_FHWC, torch.tensor(PREVIEW_COLOUR).to(image_FHWC), PREVIEW_WEIGHT * weight)
 
 
 def dilate(mask_FHW: Tensor, radius: float) -> Tensor:

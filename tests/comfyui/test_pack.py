@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 from inhabit import cli
 from inhabit.media import read_video, to_float, write_lossless, write_pose
-from inhabit.perception import blur_maps, hand_face_regions, measure_hand_blur, override_sharpness
+from inhabit.perception import (
+    blur_maps,
+    dilate,
+    feather,
+    hand_face_regions,
+    mask_preview,
+    measure_hand_blur,
+    override_sharpness,
+    shape_agnostic_mask,
+)
+from inhabit.sampling.paste_back import paste_back
 from inhabit.scenes import render_scene
 from PIL import Image
 
@@ -30,7 +40,11 @@ CONTRACT = {
         ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
     ),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
-    "InhabitShapeAgnosticMask": (["MASK", "INT", "INT", "INT", "BOOLEAN", "INT"], ["MASK"]),
+    "InhabitShapeAgnosticMask": (
+        ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE"],
+        ["MASK", "IMAGE"],
+    ),
+    "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
     "InhabitHandFaceRegions": (["POSE_KEYPOINT", "INT", "INT", "FLOAT"], ["MASK", "MASK", "MASK"]),
     "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE"], ["IMAGE", "FLOAT"]),
     "InhabitReference": (["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT"], ["CONDITIONING", "CONDITIONING"]),
@@ -136,6 +150,28 @@ def test_regions_and_blur_maps_are_those_of_the_library(comfyui: ComfyServer):
     assert hands.any() and np.array_equal(made["hands"], np.repeat(hands[..., None] * 255, 3, axis=-1))
     blur = override_sharpness(measure_hand_blur(rendered.pose, 96, 96, to_float(rendered.driving)), "left sharp")
     assert np.abs(made["maps"] - blur_maps(blur, 96, 96).numpy() * 255).max() <= 1
+
+
+def test_masks_previews_and_paste_back_are_those_of_the_library(comfyui: ComfyServer):
+    scene = {"kind": "walk", "seed": 900_004, "frames": 4, "width": 96, "height": 96}
+    blocks = {"block_px": 12, "blocks_high": 0, "blocks_wide": 0, "stable": True, "snap": 8}
+    extra = {"stable_frames": 2, "grow": 3, "feather": 2}
+    nodes = {
+        "1": ("InhabitSampleScene", scene),
+        "2": ("InhabitShapeAgnosticMask", {"mask": ["1", 4], **blocks, **extra, "image": ["1", 1]}),
+        "3": ("SaveImage", {"images": ["2", 1], "filename_prefix": "preview"}),
+        "4": ("InhabitPasteBack", {"result": ["1", 8], "driving": ["1", 1], "mask": ["2", 0], "feather": 3}),
+        "5": ("SaveImage", {"images": ["4", 0], "filename_prefix": "pasted"}),
+    }
+    history = comfyui.run({key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in nodes.items()})
+    assert failure(history) is None, comfyui.log_tail()
+    rendered = render_scene(**scene)
+    driving, target, character = (to_float(getattr(rendered, name)) for name in ("driving", "target", "character"))
+    mask = shape_agnostic_mask(dilate(character, 3), block_px=12, stable=True, snap=8, stable_frames=2)
+    mask = feather(mask, 2)
+    for name, wanted in (("preview", mask_preview(mask, driving)), ("pasted", paste_back(target, driving, mask, 3))):
+        saved = [np.asarray(Image.open(path)) for path in comfyui.files(history) if name in path.name]
+        assert np.abs(np.stack(saved) - wanted.numpy() * 255).max() <= 1, name
 
 
 @pytest.fixture(scope="module")

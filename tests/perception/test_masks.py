@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.perception import dilate, feather, shape_agnostic_mask
+from inhabit.perception import dilate, feather, mask_preview, shape_agnostic_mask
 
 HEIGHT, WIDTH = 50, 64
 
@@ -105,3 +105,23 @@ def test_dilate_and_feather_measure_distance_from_the_mask():
     distance = np.hypot(rows - 10, columns - 10)
     assert np.array_equal(dilate(mask, 4)[0].numpy(), distance <= 4)
     np.testing.assert_allclose(feather(mask, 4)[0].numpy(), np.clip(1 - distance / 5, 0, 1), atol=1e-3)
+
+
+def test_stable_frames_make_one_grid_for_every_so_many_frames():
+    masks = torch.from_numpy(np.stack([blob(seed) for seed in range(7)]))
+    made = shape_agnostic_mask(masks, stable=True, stable_frames=3)
+    for start in (0, 3, 6):
+        part = masks[start : start + 3]
+        assert torch.equal(made[start : start + 3], shape_agnostic_mask(part, stable=True))
+    with pytest.raises(InputError, match="stable_frames is 0"):
+        shape_agnostic_mask(masks, stable=True, stable_frames=0)
+
+
+def test_preview_shows_the_mask_over_the_picture():
+    mask, image = torch.zeros(1, 4, 6), torch.rand(1, 4, 6, 3)
+    mask[0, 1, 2] = 1
+    shown = mask_preview(mask, image)
+    expected = image.clone()
+    expected[0, 1, 2] = 0.4 * image[0, 1, 2] + 0.6 * torch.tensor([1.0, 0.1, 0.2])
+    torch.testing.assert_close(shown, expected)
+    assert torch.equal(mask_preview(mask)[..., 1], mask)

@@ -1,0 +1,54 @@
+"""The driving video's own pixels around what the model drew."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..sampling.paste_back import paste_back
+from .inputs import checked_image, checked_mask, same_frames
+from .kinds import schema
+
+
+class InhabitPasteBack(io.ComfyNode):
+    """What `inhabit animate` does last, unless --no-paste-back is given."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitPasteBack",
+            display_name="Inhabit Paste Back",
+            category="Inhabit",
+            search_aliases=["composite", "restore background", "original pixels", "uncrop"],
+            description="Puts the driving video's exact pixels back wherever the model did not draw.",
+            inputs=[
+                io.Image.Input("result", tooltip="What the model drew, decoded."),
+                io.Image.Input("driving", tooltip="The driving video, of the same length and size."),
+                io.Mask.Input("mask", tooltip="The mask given to Inhabit Environment. One a frame, or one for all."),
+                io.Int.Input(
+                    "feather",
+                    default=4,
+                    min=0,
+                    max=512,
+                    tooltip="Pixels outside the region over which the result fades into the video. 0: a hard edge.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=-1,
+                    min=-1,
+                    max=512,
+                    optional=True,
+                    tooltip="Pixels that the region may reach out of the mask to what the model drew there: shadows, "
+                    "hair, a hand. -1: an eighth of the shorter side; 0: the mask alone.",
+                ),
+            ],
+            outputs=[io.Image.Output("image")],
+        )
+
+    @classmethod
+    def execute(cls, result, driving, mask, feather: int, grow: int = -1) -> io.NodeOutput:
+        result, driving = checked_image(result, "the result"), checked_image(driving, "the driving video")
+        mask = checked_mask(mask, "the mask")
+        mask = mask.expand(driving.shape[0], -1, -1) if mask.shape[0] == 1 else mask
+        same_frames(driving, result, "the driving video", "the result")
+        same_frames(driving, mask, "the driving video", "the mask")
+        return io.NodeOutput(paste_back(result, driving, mask, feather, None if grow < 0 else grow))
