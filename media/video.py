@@ -1,7 +1,9 @@
 """Videos, folders of pictures and single pictures on disk ⇄ arrays (PyAV and OpenCV)."""
 
+import logging
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,8 +17,11 @@ from ..errors import InputError
 from .arrays import to_float, to_uint8
 from .atomic import atomic_file
 
+logger = logging.getLogger(__name__)
+
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 FOLDER_FPS = 24.0  # a folder of pictures carries no rate
+MP4_SOUND = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "mp3float", "opus", "libopus"}  # what players take in .mp4
 BT601, LIMITED_RANGE = 6, 1  # AVCOL_SPC_SMPTE170M, AVCOL_RANGE_MPEG: what swscale makes of RGB by default
 BICUBIC, FULL_CHROMA, ACCURATE = 4, 0x2000, 0x40000
 CONVERSION = BICUBIC | FULL_CHROMA | ACCURATE  # swscale's default loses 9 dB on the way to 4:2:0 and back
@@ -80,19 +85,23 @@ def write_image(path: str | Path, picture: Tensor | np.ndarray) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
-def write_video(path: str | Path, frames: Tensor | np.ndarray, fps: float) -> None:
+def write_video(path: str | Path, frames: Tensor | np.ndarray, fps: float, sound_of: str | Path | None = None) -> None:
     """Write (F, H, W, 3) frames, float 0…1 or uint8, as H.264 4:2:0, crf 12, whole or not at all.
 
     4:2:0 needs even sizes: an odd width or height grows by one repeated column or row.
+    sound_of: a video whose first sound track is copied as it is; what cannot go into this kind of file is left out,
+    and the log says so.
     """
     pixels = to_uint8(frames)
     pixels = np.pad(pixels, ((0, 0), (0, pixels.shape[1] % 2), (0, pixels.shape[2] % 2), (0, 0)), mode="edge")
     with atomic_file(path) as temporary:
-        _encode(temporary, pixels, "rgb24", "libx264", "yuv420p", fps, {"crf": "12", "preset": "medium"})
+        _encode(temporary, pixels, "rgb24", "libx264", "yuv420p", fps, {"crf": "12", "preset": "medium"}, sound_of)
 
 
-def write_lossless(path: str | Path, frames: Tensor | np.ndarray, fps: float) -> None:
-    """Write an FFV1 video (.mkv) that reads back exactly, whole or not at all.
+def write_lossless(
+    path: str | Path, frames: Tensor | np.ndarray, fps: float, sound_of: str | Path | None = None
+) -> None:
+    """Write an FFV1 video (.mkv) that reads back exactly, whole or not at all; sound_of as in `write_video`.
 
     frames: (F, H, W) uint8 → gray 8 bit; (F, H, W) uint16 or float 0…1 → gray 16 bit; (F, H, W, 3) → RGB 8 bit.
     """
@@ -106,26 +115,63 @@ def write_lossless(path: str | Path, frames: Tensor | np.ndarray, fps: float) ->
             pixels = np.clip(np.rint(pixels * 65535.0), 0, 65535).astype(np.uint16)
         source = stored = "gray16le"
     with atomic_file(path) as temporary:
-        _encode(temporary, pixels, source, "ffv1", stored, fps, {})
+        _encode(temporary, pixels, source, "ffv1", stored, fps, {}, sound_of)
 
 
-def _encode(path: Path, pixels: np.ndarray, source: str, codec: str, stored: str, fps: float, options: dict) -> None:
+def _encode(
+    path: Path,
+    pixels: np.ndarray,
+    source: str,
+    codec: str,
+    stored: str,
+    fps: float,
+    options: dict,
+    sound_of: str | Path | None,
+) -> None:
     if len(pixels) == 0:
         raise InputError(f"0 frames to write to {path.name}: give at least one frame")
     try:
         container = av.open(str(path), "w")
     except (av.FFmpegError, ValueError) as error:
         raise InputError(f"cannot write a video as '{path.suffix}': use a name that ends in .mp4 or .mkv") from error
-    with container:
+    with container, ExitStack() as opened:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.height, stream.width = pixels.shape[1:3]
         stream.pix_fmt = stored
         if stored == "yuv420p":
             stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED_RANGE
+        sound = [] if sound_of is None else _sound(Path(sound_of), container, opened)
         for picture in pixels:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=source)
             container.mux(stream.encode(frame.reformat(format=stored, interpolation=CONVERSION)))
         container.mux(stream.encode())
+        for packet in sound:
+            container.mux(packet)
+
+
+def _sound(path: Path, container: av.container.OutputContainer, opened: ExitStack) -> Iterator[av.Packet]:
+    """The packets of a video's first sound track, for a new stream of `container`; none where there is no sound."""
+    if path.is_dir() or path.suffix.lower() in PICTURES:
+        return iter(())
+    source = opened.enter_context(av.open(str(path)))
+    if not source.streams.audio:
+        return iter(())
+    theirs = source.streams.audio[0]
+    codec = theirs.codec_context.codec.name
+    if container.format.name == "mp4" and codec not in MP4_SOUND:
+        logger.warning(
+            "the sound of %s is %s, which .mp4 does not hold well: it is left out, .mkv keeps it", path, codec
+        )
+        return iter(())
+    ours = container.add_stream_from_template(theirs)
+    return _packets(source, theirs, ours)
+
+
+def _packets(source: av.container.InputContainer, theirs, ours) -> Iterator[av.Packet]:
+    for packet in source.demux(theirs):
+        if packet.dts is not None:  # the last, empty one ends the stream
+            packet.stream = ours
+            yield packet
 
 
 def _existing(path: str | Path) -> Path:

@@ -74,7 +74,7 @@ def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress:
     choose_device(settings.device)
     animation = animate_inputs(load_inputs(files, read_config(settings.checkpoint)), settings, progress)
     write = write_lossless if out.suffix.lower() == ".mkv" else write_video
-    write(out, animation.frames, animation.inputs.fps)
+    write(out, animation.frames, animation.inputs.fps, sound_of=files.driving)
     return animation
 
 

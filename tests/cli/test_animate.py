@@ -8,6 +8,8 @@ from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
 from inhabit.sampling.inputs import InputFiles, load_inputs
 
+from ..media.sound import sound_packets, video_with_sound
+
 FRAMES, HEIGHT, WIDTH = 3, 64, 48
 
 
@@ -51,6 +53,15 @@ def test_size_brings_every_input_along(animate, clip):
 def test_mp4_is_written_too(animate, clip):
     assert animate(out=clip.out / "result.mp4")[0] == 0
     assert frames_of(clip.out / "result.mp4").shape == (FRAMES, HEIGHT, WIDTH, 3)
+
+
+def test_the_driving_videos_rate_and_sound_are_carried_over(animate, clip, tmp_path):
+    tone, driving = video_with_sound(tmp_path / "tone.mp4", seconds=0.5), tmp_path / "driving.mp4"
+    write_video(driving, read_video(clip.folder / "driving.mp4").frames, 12.5, sound_of=tone)
+    assert animate(driving=driving, pose=clip.folder / "pose.json", mask=clip.folder / "mask.mkv")[0] == 0
+    result = clip.out / "result.mkv"
+    assert read_video(result).fps == pytest.approx(12.5)
+    assert [data for _, data in sound_packets(result)] == [data for _, data in sound_packets(tone)] != []
 
 
 @pytest.mark.parametrize("way", ["windows", "clips"])

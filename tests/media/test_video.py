@@ -17,6 +17,8 @@ from inhabit.media import (
     write_video,
 )
 
+from .sound import sound_packets, video_with_sound
+
 RANDOM = np.random.default_rng(7)
 
 
@@ -98,3 +100,32 @@ def test_no_frames_are_not_written(tmp_path):
     with pytest.raises(InputError, match="0 frames"):
         write_video(tmp_path / "a.mp4", np.zeros((0, 8, 8, 3), np.uint8), 24)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("writer", "ending"), [(write_video, "mp4"), (write_video, "mkv"), (write_lossless, "mkv")])
+def test_the_sound_of_another_video_is_copied_packet_by_packet(tmp_path, writer, ending):
+    source = video_with_sound(tmp_path / "source.mp4")
+    frames = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8)
+    writer(tmp_path / f"made.{ending}", frames, 8, sound_of=source)
+    expected, got = sound_packets(source), sound_packets(tmp_path / f"made.{ending}")
+    assert len(expected) > 20 and [data for _, data in got] == [data for _, data in expected]
+    assert np.allclose([time for time, _ in got], [time for time, _ in expected], atol=30)  # .mkv shifts the priming
+    assert read_video(tmp_path / f"made.{ending}").frames.shape == frames.shape
+
+
+def test_a_source_without_sound_gives_none(tmp_path):
+    frames = np.zeros((2, 32, 32, 3), np.uint8)
+    write_video(tmp_path / "silent.mp4", frames, 8)
+    write_image(tmp_path / "picture.png", frames[0])
+    for source in (tmp_path / "silent.mp4", tmp_path / "picture.png", tmp_path):
+        write_video(tmp_path / "made.mp4", frames, 8, sound_of=source)
+        assert sound_packets(tmp_path / "made.mp4") == []
+
+
+def test_sound_that_the_file_cannot_hold_is_left_out_and_told(tmp_path, caplog):
+    source = video_with_sound(tmp_path / "source.mkv", codec="pcm_s16le")
+    write_video(tmp_path / "made.mp4", np.zeros((2, 32, 32, 3), np.uint8), 8, sound_of=source)
+    assert (
+        sound_packets(tmp_path / "made.mp4") == []
+        and "is pcm_s16le, which .mp4 does not hold well: it is left out, .mkv keeps it" in caplog.text
+    )
