@@ -88,6 +88,37 @@ def measure_regions(
     }
 
 
+def unsteadiness(
+    prediction_FHWC: torch.Tensor, target_FHWC: torch.Tensor, region_FHW: torch.Tensor | None = None
+) -> torch.Tensor:
+    """How much the error changes from each frame to the next: 0 for a clip whose error stands still → (F - 1,).
+
+    The mean over the region's pixels and the colours of |(p_t - t_t) - (p_{t-1} - t_{t-1})|: the truth's own motion
+    does not count. NaN where the region of frame t is empty. For region and errors see `measure_regions`.
+    """
+    _check(prediction_FHWC, target_FHWC, region_FHW)
+    error = prediction_FHWC - target_FHWC
+    change = (error[1:] - error[:-1]).abs().mean(dim=-1)
+    region = _everything(prediction_FHWC)[1:] if region_FHW is None else region_FHW[1:].bool()
+    return (change * region).flatten(1).sum(dim=1) / region.flatten(1).sum(dim=1)
+
+
+def seam_error(changes: torch.Tensor, borders: list[int]) -> float:
+    """How much rougher a clip is where windows begin than elsewhere: 1 is no seam.
+
+    changes: from `unsteadiness`, (F - 1,); borders: first frames of windows, 1 … F - 1.
+    Raises:
+        InputError: a border lies outside the clip, or no frame is left elsewhere.
+    """
+    wrong = [border for border in borders if not 1 <= border <= len(changes)]
+    if wrong or not 0 < len(set(borders)) < len(changes):
+        count = len(changes)
+        raise InputError(f"Borders {borders} of a clip of {count + 1} frames: give some, not all, of 1…{count}.")
+    at_border = torch.zeros(len(changes), dtype=torch.bool)
+    at_border[[border - 1 for border in borders]] = True
+    return float(changes[at_border].mean() / changes[~at_border].mean())
+
+
 def mean_scores(all_scores: list[dict[str, Scores]]) -> dict[str, Scores]:
     """Average `measure_regions` results over scenes, every number by itself; scenes where it is `None` do not count."""
     mean: dict[str, Scores] = {}

@@ -6,6 +6,7 @@ device sees one window of frames at a time, whether a video has 64 frames or 640
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -96,6 +97,7 @@ def animate(
     window: int | None = None,
     overlap: int | None = None,
     long_video: LongVideo = "windows",
+    prompt_travel: bool = True,
     gamma: float | None = None,
     context: Tensor | None = None,
     without: Collection[Mechanism] = (),
@@ -108,6 +110,7 @@ def animate(
     model            on the device and in the dtype to compute in; the noise schedule itself runs in float32.
     reference_image  (1, H, W, 3) 0…1.
     context          (1, L, D) tokens of a vision encoder for the cross-attention of models that have it.
+    prompt_travel    shift the windows at every step by a random offset (HIA); False leaves them in place.
     without          mechanisms to switch off, as an ablation or for a model that has not learned them yet.
     release_reference  take the ReferenceNet out of the model as soon as it has read the picture: a third of the memory.
     callback         called after every step with (step, steps in all, latents (F or window, C, h, w)); whatever it
@@ -129,6 +132,8 @@ def animate(
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
     keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None
+    if settings.long_video == "windows" and not prompt_travel:
+        sample = functools.partial(_sample_windows, travel=False)
     latents = sample(denoiser, scheduler, noise, settings, keep, progress, callback)
     return _decode(codec, latents, settings.window, conditions.size)
 
@@ -283,12 +288,11 @@ def _sample_windows(
     keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
+    travel: bool = True,
 ) -> Tensor:
-    """HIA §3.4: every step denoises all windows, shifted by a random offset, and averages the overlaps."""
-    plan = [
-        step_windows(denoiser.frames, settings.window, settings.overlap, settings.seed, step)
-        for step in range(settings.steps)
-    ]
+    """HIA §3.4: every step denoises all windows, shifted by a random offset if they travel, and averages overlaps."""
+    shape = (denoiser.frames, settings.window, settings.overlap)
+    plan = [step_windows(*shape, settings.seed, step) if travel else windows(*shape) for step in range(settings.steps)]
     latents, everything = noise, list(range(denoiser.frames))
     with _bar(sum(map(len, plan)), progress) as bar:
         for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):

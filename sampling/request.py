@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from .animate import LongVideo, animate
 from .external import image_context, load_vae
 from .inputs import InputFiles, Inputs, load_inputs
 from .paste_back import paste_back
+from .schedules import gamma_for
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -28,6 +30,7 @@ class RunSettings:
     model: a checkpoint, or "puppets" for the bundled one.
     vae, clip_vision: for models that bundle no VAE or read an image embedding; see `external`.
     paste_back: put the driving video's own pixels back outside the generated region.
+    gamma: as in `animate`, or "auto": by the size (`gamma_for`).
     device: "cpu" or "cuda"; None: cuda where there is one.
     dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     compile: run the denoiser through torch.compile, which starts slowly and then takes faster steps.
@@ -41,6 +44,7 @@ class RunSettings:
     steps: int | None = None
     guidance: float | None = None
     seed: int = 0
+    gamma: float | Literal["auto"] | None = None
     window: int | None = None
     overlap: int | None = None
     long_video: LongVideo = "windows"
@@ -98,6 +102,7 @@ def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True)
         steps=settings.steps,
         guidance=settings.guidance,
         seed=settings.seed,
+        gamma=gamma_for(*conditions.size) if settings.gamma == "auto" else settings.gamma,
         window=settings.window,
         overlap=settings.overlap,
         long_video=settings.long_video,

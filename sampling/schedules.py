@@ -158,6 +158,15 @@ def sigmas(schedule: ScheduleConfig, steps: int, gamma: float | None = None) -> 
     return torch.cat([((1 - chosen) / chosen).sqrt(), torch.zeros(1, dtype=torch.float64)]).float()
 
 
+def shifted_sigmas(values: Tensor, gamma: float) -> Tensor:
+    """Return sigmas (T,), float32, with γ times the signal-to-noise ratio 1/σ² of `values` (HIA algorithm 1): σ/√γ.
+
+    ᾱ stays at least 4.9e-8, as in `sigmas`. Raises InputError when γ is not in (0, 1].
+    """
+    shifted = _shift(1 / (1 + values.double() ** 2), gamma).clamp(min=SMALLEST_ALPHA_BAR)
+    return ((1 - shifted) / shifted).sqrt().float()
+
+
 def _check_prediction(schedule: ScheduleConfig) -> None:
     if schedule.zero_terminal_snr and schedule.prediction == "epsilon":
         raise InputError('prediction "epsilon" with zero_terminal_snr cannot start from pure noise; use prediction "v"')

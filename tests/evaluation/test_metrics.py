@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.evaluation.metrics import PSNR_LIMIT, character_region, mean_scores, measure_regions, psnr, ssim
+from inhabit.evaluation.metrics import (
+    PSNR_LIMIT,
+    character_region,
+    mean_scores,
+    measure_regions,
+    psnr,
+    seam_error,
+    ssim,
+    unsteadiness,
+)
 
 FRAMES, HEIGHT, WIDTH = 3, 24, 20
 
@@ -101,3 +110,20 @@ def test_wrong_input_is_named(clip):
         measure(prediction[:0], target[:0], region[:0])
     with pytest.raises(InputError, match="equal"):
         character_region(region.float(), region[:1].float())
+
+
+def test_unsteadiness_is_the_change_of_the_error_alone():
+    target = torch.rand(6, 16, 16, 3)
+    offset = torch.tensor([0.0, 0.1, 0.1, 0.4, 0.4, 0.4]).view(-1, 1, 1, 1)
+    torch.testing.assert_close(unsteadiness(target + offset, target), torch.tensor([0.1, 0.0, 0.3, 0.0, 0.0]))
+    half = torch.zeros(6, 16, 16)
+    half[:, :, 8:] = 1
+    torch.testing.assert_close(unsteadiness(target + offset * half.unsqueeze(-1), target, 1 - half), torch.zeros(5))
+
+
+def test_seam_error_compares_borders_with_the_rest():
+    changes = torch.tensor([1.0, 3.0, 1.0, 1.0, 5.0])
+    assert seam_error(changes, [2, 5]) == pytest.approx(4.0)
+    for borders in ([0], [6], [], [1, 2, 3, 4, 5]):
+        with pytest.raises(InputError, match="of a clip of 6 frames"):
+            seam_error(changes, borders)

@@ -303,3 +303,17 @@ def test_without_an_environment_input_the_scene_is_kept_by_a_noise_mask(codec, r
     kept = kept.expand_as(noisy)
     assert steps[-1] < 500 and torch.allclose(model.seen[-1][kept], noisy[kept], atol=1e-4)
     assert "no environment input" in caplog.text and "no object guider" in caplog.text
+
+
+@pytest.mark.parametrize("travel", [True, False])
+def test_windows_travel_or_stay_in_place(codec, reference_image, travel):
+    conditions, model = drive(20), KnownAnswer()
+    first_pixels, starts, motion = conditions.skeleton[:, 0, 0, 0].tolist(), set(), model.motion
+
+    def note_where_it_starts(skeleton, *rest, **named):
+        starts.add(first_pixels.index(skeleton[0, 0, 0, 0, 0].item()))
+        return motion(skeleton, *rest, **named)
+
+    model.motion = note_where_it_starts
+    animate(model, codec, reference_image, conditions, **settings(steps=3), prompt_travel=travel)
+    assert (starts == {0, 6, 12}) != travel
