@@ -120,6 +120,13 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         "--guidance", type=float, metavar="X", help="how hard to push towards reference and motion; 1 is off"
     )
     sampling.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default 0)")
+    sampling.add_argument(
+        "--gamma",
+        type=_gamma,
+        metavar="X|auto",
+        help="more noise at every step, for large pictures: factor on the signal-to-noise ratio, up to 1; "
+        "auto: by the size (default: as trained)",
+    )
     sampling.add_argument("--window", type=int, metavar="L", help="frames denoised together")
     sampling.add_argument("--overlap", type=int, metavar="O", help="frames that neighbouring windows share")
     sampling.add_argument(
@@ -278,6 +285,13 @@ def _add_scene_shape(parser: argparse.ArgumentParser, frames: int) -> None:
     parser.add_argument(
         "--size", type=_size, default=(128, 128), metavar="WxH", help="96 to 512 pixels a side (default 128x128)"
     )
+
+
+def _gamma(text: str) -> float | str:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no gamma: give a number above 0 and up to 1, or auto") from None
 
 
 def _size(text: str) -> tuple[int, int]:

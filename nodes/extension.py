@@ -13,6 +13,7 @@ from .paste import InhabitPasteBack
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
+from .schedule import InhabitShiftedSNR, InhabitTrailingSigmas
 from .skeleton import InhabitSkeletonRenderer
 
 NODES: list[type[io.ComfyNode]] = [
@@ -28,6 +29,8 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitEnvironment,
     InhabitObjects,
     InhabitContextWindows,
+    InhabitShiftedSNR,
+    InhabitTrailingSigmas,
     InhabitWindowedSampler,
     InhabitPasteBack,
 ]

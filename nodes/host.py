@@ -28,7 +28,7 @@ from ..models import AnimationModel, ModelConfig, load, load_codec, read_config
 from ..models.checkpoint import CONFIG_KEY, apart, build, config_tensor
 from ..models.config import ScheduleConfig
 from ..models.from_files import assemble_files, read_vae
-from ..sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod
+from ..sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod, check_prediction
 from .host_conds import (
     BLUR,
     DEPTH,
@@ -238,7 +238,11 @@ class _EpsilonSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_s
 
 
 def _model_sampling(schedule: ScheduleConfig) -> comfy.model_sampling.ModelSamplingDiscrete:
-    """Return core's sampling object with the schedule the checkpoint was trained with."""
+    """Return core's sampling object with the schedule the checkpoint was trained with.
+
+    Raises InputError for a schedule that nothing can sample.
+    """
+    check_prediction(schedule)
     sampling = _VSampling() if schedule.prediction == "v" else _EpsilonSampling()
     alphas_bar = alphas_cumprod(schedule).clamp(min=SMALLEST_ALPHA_BAR)
     sampling.num_timesteps = schedule.train_steps

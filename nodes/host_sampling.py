@@ -10,8 +10,8 @@ import latent_preview
 from torch import Tensor
 
 from ..errors import InputError
-from ..sampling.schedules import sigmas
 from .host import model_config
+from .host_schedule import SAMPLING, trailing_sigmas
 from .host_windows import WindowHandler
 
 TRAILING = "trailing"
@@ -30,10 +30,10 @@ def with_windows(patcher: comfy.model_patcher.ModelPatcher, length: int, overlap
 
 
 def sigmas_for(patcher: comfy.model_patcher.ModelPatcher, scheduler: str, steps: int) -> Tensor:
-    """Return the sigmas (steps + 1,), from the checkpoint's trailing timesteps or core's `scheduler`."""
+    """Return the sigmas (steps + 1,), of the MODEL's trailing timesteps or core's `scheduler`."""
     if scheduler == TRAILING:
-        return sigmas(model_config(patcher).schedule, steps)
-    return comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), scheduler, steps)
+        return trailing_sigmas(patcher, steps)
+    return comfy.samplers.calculate_sigmas(patcher.get_model_object(SAMPLING), scheduler, steps)
 
 
 def sample(patcher, positive, negative, latent: dict, seed: int, cfg: float, sampler: str, steps: Tensor) -> dict:

@@ -64,8 +64,7 @@ def alphas_cumprod(schedule: ScheduleConfig, gamma: float | None = None) -> Tens
 
 
 def _shift(alphas_bar: Tensor, gamma: float) -> Tensor:
-    if not 0 < gamma <= 1:
-        raise InputError(f"the SNR shift gamma is {gamma}; give a value above 0 and at most 1")
+    _check_gamma(gamma)
     # SNR' = γ·ᾱ/(1-ᾱ) and ᾱ' = SNR'/(1+SNR'), written without the division that zero SNR does not need
     return gamma * alphas_bar / (1 - alphas_bar + gamma * alphas_bar)
 
@@ -121,7 +120,7 @@ def make_scheduler(schedule: ScheduleConfig, gamma: float | None = None) -> Trai
     `gamma` shifts the SNR (HIA algorithm 1); None leaves the schedule as trained. Raises InputError for ε-prediction
     on a schedule without terminal signal: from pure noise, ε says nothing about x0.
     """
-    _check_prediction(schedule)
+    check_prediction(schedule)
     alphas_bar = alphas_cumprod(schedule, gamma)
     values = betas(schedule) if gamma is None else shifted_snr_betas(betas(schedule), gamma)
     scheduler = TrailingDDIMScheduler(
@@ -152,21 +151,30 @@ def sigmas(schedule: ScheduleConfig, steps: int, gamma: float | None = None) -> 
 
     sigma = √((1-ᾱ)/ᾱ) with ᾱ of at least 4.9e-8, so that zero terminal SNR has a finite first sigma.
     """
-    _check_prediction(schedule)
+    check_prediction(schedule)
     timesteps = trailing_timesteps(schedule.train_steps, steps)
     chosen = alphas_cumprod(schedule, gamma)[timesteps].clamp(min=SMALLEST_ALPHA_BAR)
     return torch.cat([((1 - chosen) / chosen).sqrt(), torch.zeros(1, dtype=torch.float64)]).float()
 
 
 def shifted_sigmas(values: Tensor, gamma: float) -> Tensor:
-    """Return sigmas (T,), float32, with γ times the signal-to-noise ratio 1/σ² of `values` (HIA algorithm 1): σ/√γ.
+    """Return rising sigmas (T,), float32, with γ times the signal-to-noise ratio 1/σ² of `values`: σ/√γ.
 
-    ᾱ stays at least 4.9e-8, as in `sigmas`. Raises InputError when γ is not in (0, 1].
+    HIA algorithm 1. As in `sigmas`, ᾱ stays at least 4.9e-8; what that bounds rises by 1e-4 a timestep, because
+    samplers find the timestep by the sigma. Raises InputError when γ is not in (0, 1].
     """
-    shifted = _shift(1 / (1 + values.double() ** 2), gamma).clamp(min=SMALLEST_ALPHA_BAR)
-    return ((1 - shifted) / shifted).sqrt().float()
+    _check_gamma(gamma)
+    from_last = torch.arange(len(values) - 1, -1, -1, dtype=torch.float64)
+    largest = (1 / SMALLEST_ALPHA_BAR - 1) ** 0.5 * (1 - 1e-4) ** from_last
+    return torch.minimum(values.cpu().double() / gamma**0.5, largest).float()
 
 
-def _check_prediction(schedule: ScheduleConfig) -> None:
+def _check_gamma(gamma: float) -> None:
+    if not 0 < gamma <= 1:
+        raise InputError(f"the SNR shift gamma is {gamma}; give a value above 0 and at most 1")
+
+
+def check_prediction(schedule: ScheduleConfig) -> None:
+    """Raise InputError for ε-prediction that would have to start where there is no signal."""
     if schedule.zero_terminal_snr and schedule.prediction == "epsilon":
         raise InputError('prediction "epsilon" with zero_terminal_snr cannot start from pure noise; use prediction "v"')

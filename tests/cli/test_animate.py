@@ -39,6 +39,15 @@ def test_same_seed_same_video_other_seed_another(animate, clip):
     assert np.array_equal(videos[0], videos[1]) and not np.array_equal(videos[0], videos[2])
 
 
+def test_gamma_shifts_and_auto_leaves_small_pictures_alone(animate, clip):
+    videos = []
+    for name, gamma in (("a", None), ("b", "auto"), ("c", 0.1)):
+        given = {} if gamma is None else {"gamma": gamma}
+        assert animate(out=clip.out / f"{name}.mkv", steps=2, **given)[0] == 0
+        videos.append(frames_of(clip.out / f"{name}.mkv"))
+    assert np.array_equal(videos[0], videos[1]) and not np.array_equal(videos[0], videos[2])
+
+
 def test_without_paste_back_everything_is_drawn(animate, clip):
     assert animate(no_paste_back=True)[0] == 0
     result, driving = frames_of(clip.out / "result.mkv"), frames_of(clip.folder / "driving.mp4")

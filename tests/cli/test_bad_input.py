@@ -137,6 +137,8 @@ CASES = {
     ),
     "steps": ("steps", lambda f, c: 0, "0 .*give"),
     "guidance": ("guidance", lambda f, c: "nan", "guidance is nan: give"),
+    "gamma": ("gamma", lambda f, c: 2, "gamma is 2.0; give a value above 0 and at most 1"),
+    "gamma, no number": ("gamma", lambda f, c: "much", "'much' is no gamma: give a number"),
     "window": ("window", lambda f, c: 99, "99 frames"),
     "overlap": ("overlap", lambda f, c: 8, "overlap of 8 frames"),
     "seed": ("seed", lambda f, c: -1, "seed is -1; give"),

@@ -94,12 +94,12 @@ def conditioning(vae, reference: torch.Tensor, given: DrivingConditions, skeleto
     return *conditions.InhabitObjects.execute(positive, negative, vae, given.driving, given.object_mask).args, latent
 
 
-def command_line(model, codec, reference, given: DrivingConditions, guidance: float) -> torch.Tensor:
+def command_line(model, codec, reference, given: DrivingConditions, guidance: float, **more) -> torch.Tensor:
     """Return the latents that `sampling.animate` decodes."""
     seen = []
     recording = LatentCodec(codec.vae, scale=codec.scale, downscale=codec.downscale)
     recording.decode = lambda latents: (seen.append(latents), codec.decode(latents))[1]
-    settings = {"steps": STEPS, "guidance": guidance, "seed": SEED, "window": LENGTH, "overlap": OVERLAP}
+    settings = {"steps": STEPS, "guidance": guidance, "seed": SEED, "window": LENGTH, "overlap": OVERLAP, **more}
     animate(model, recording, reference, given, **settings, progress=False)
     return torch.cat(seen) / model.config.latent.scale
 

@@ -58,6 +58,8 @@ CONTRACT = {
         ["CONDITIONING", "CONDITIONING"],
     ),
     "InhabitContextWindows": (["MODEL", "INT", "INT", "BOOLEAN"], ["MODEL"]),
+    "InhabitShiftedSNR": (["MODEL", "FLOAT", "LATENT"], ["MODEL"]),
+    "InhabitTrailingSigmas": (["MODEL", "INT"], ["SIGMAS"]),
     "InhabitWindowedSampler": (
         [
             "MODEL",

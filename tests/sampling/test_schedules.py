@@ -12,6 +12,7 @@ from inhabit.sampling.schedules import (
     betas,
     gamma_for,
     make_scheduler,
+    shifted_sigmas,
     shifted_snr_betas,
     sigmas,
     trailing_timesteps,
@@ -145,6 +146,15 @@ def test_euler_over_the_sigmas_is_the_scheduler(schedule, gamma):
             denoised = euler / (sigma**2 + 1) - output * sigma / (sigma**2 + 1).sqrt()
         euler = euler + (euler - denoised) / sigma * (values[index + 1] - sigma)
     torch.testing.assert_close(by_scheduler.double(), euler, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("schedule", CONFIGS)
+@pytest.mark.parametrize("gamma", [1.0, 0.3, 0.01])
+def test_shifted_sigmas_are_those_of_the_shifted_schedule_and_tell_their_timesteps(schedule, gamma):
+    every = schedule.train_steps
+    shifted = shifted_sigmas(sigmas(schedule, every)[:-1].flip(0), gamma)
+    torch.testing.assert_close(shifted, sigmas(schedule, every, gamma)[:-1].flip(0), rtol=2e-3, atol=0)
+    assert (shifted.log().diff() > 0).all()
 
 
 def test_epsilon_from_pure_noise_is_refused():

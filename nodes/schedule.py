@@ -1,0 +1,72 @@
+"""The noise schedule: HIA's shifted SNR on a MODEL, and the trailing steps that any sampler of core can take."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..errors import InputError
+from . import host_schedule
+from .kinds import schema
+from .sampler import CATEGORY
+
+AUTOMATIC = 0.0  # γ by the size of the latent
+
+
+class InhabitShiftedSNR(io.ComfyNode):
+    """HIA's shifted SNR (algorithm 1)."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitShiftedSNR",
+            display_name="Inhabit Shifted SNR",
+            category=CATEGORY,
+            search_aliases=["noise schedule", "model sampling", "zero terminal snr", "high resolution", "hia"],
+            description="More noise at every step: large pictures hide less under the noise that small ones were "
+            "trained with. For Inhabit's models and any with discrete noise levels (Stable Diffusion 1.5, 2, XL).",
+            inputs=[
+                io.Model.Input("model", tooltip="The model whose schedule is shifted; flow models have none."),
+                io.Float.Input(
+                    "gamma",
+                    default=AUTOMATIC,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Factor on the signal-to-noise ratio; 1 changes nothing. 0 is automatic: 512 x 512 over "
+                    "the pixels of the latent, at most 1.",
+                ),
+                io.Latent.Input("latent", optional=True, tooltip="What is sampled, for the automatic gamma."),
+            ],
+            outputs=[io.Model.Output("model_out", display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model, gamma: float, latent: dict | None = None) -> io.NodeOutput:
+        if gamma == AUTOMATIC:
+            if latent is None:
+                raise InputError("gamma is 0, automatic, but no latent is connected; connect it, or give up to 1")
+            gamma = host_schedule.gamma_of(model, latent)
+        return io.NodeOutput(host_schedule.with_shifted_snr(model, gamma))
+
+
+class InhabitTrailingSigmas(io.ComfyNode):
+    """The steps `inhabit animate` takes, for core's custom samplers."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitTrailingSigmas",
+            display_name="Inhabit Trailing Sigmas",
+            category=CATEGORY,
+            search_aliases=["scheduler", "timesteps", "zero terminal snr", "basic scheduler"],
+            description="Steps that begin at the noisiest one the model was trained on. For SamplerCustomAdvanced.",
+            inputs=[
+                io.Model.Input("model", tooltip="Shifted by Inhabit Shifted SNR, the steps are, too."),
+                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Denoising steps; 3 suit inhabit-puppets."),
+            ],
+            outputs=[io.Sigmas.Output("sigmas")],
+        )
+
+    @classmethod
+    def execute(cls, model, steps: int) -> io.NodeOutput:
+        return io.NodeOutput(host_schedule.trailing_sigmas(model, steps))

@@ -1,0 +1,141 @@
+"""Runs in a process of its own, with ComfyUI on the path: HIA's sampling in single nodes, through core's samplers and
+through `sampling.animate`. Prints what `test_primitives.py` checks, as JSON.
+
+    PYTHONPATH=<ComfyUI> python tests/comfyui/primitives.py FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import latents as run  # before anything else of ComfyUI: it asks for the CPU
+import torch
+from latents import EPSILON, STEPS, conditioning, gap, scene, tiny_checkpoint, windowed
+
+# isort: split
+import comfy.model_base
+import comfy.model_patcher
+import comfy.supported_models
+from inhabit.errors import InputError
+from inhabit.models import load, load_codec
+from inhabit.nodes import host
+from inhabit.nodes.folders import register_model_folders
+from inhabit.nodes.schedule import InhabitShiftedSNR, InhabitTrailingSigmas
+from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, sigmas
+
+GAMMA = 0.3
+
+
+class Tiny:
+    """A small model with its schedule, in ComfyUI and on the command line, and what it is given."""
+
+    def __init__(self, path: Path, **changes) -> None:
+        tiny_checkpoint(path, **changes)
+        self.model, self.vae, self.ours, self.codec = (
+            host.load_model(path),
+            host.load_vae(path),
+            load(path),
+            load_codec(path),
+        )
+        self.reference, self.given = scene()
+        self.inputs = conditioning(self.vae, self.reference, self.given, self.given.skeleton)
+
+    def command_line(self, guidance: float, **settings) -> torch.Tensor:
+        return run.command_line(self.ours, self.codec, self.reference, self.given, guidance, **settings)
+
+
+def shifted(tiny: Tiny, name: str) -> dict[str, float]:
+    """Return how Shifted SNR in front of the Windowed Sampler compares with `animate(gamma=…)`."""
+    model = InhabitShiftedSNR.execute(tiny.model, GAMMA).args[0]
+    report = {}
+    for guidance in (1.0, 2.5):
+        expected = tiny.command_line(guidance, gamma=GAMMA)
+        report[f"shifted, {name}, cfg {guidance}"] = gap(windowed(model, *tiny.inputs, guidance), expected)
+    report[f"the shift differs by, {name}"] = gap(expected, tiny.command_line(guidance))
+    return report
+
+
+def schedules(tiny: Tiny) -> dict[str, float | bool]:
+    """Return how the sigmas compare with the library's, as trained, shifted, and of core's own kind of model."""
+    schedule, latent = tiny.ours.config.schedule, tiny.inputs[2]
+    model = InhabitShiftedSNR.execute(tiny.model, GAMMA).args[0]
+    small = InhabitShiftedSNR.execute(tiny.model, 0.0, latent).args[0]
+    large = InhabitShiftedSNR.execute(tiny.model, 0.0, {"samples": torch.zeros(1, 4, 256, 256)}).args[0]
+    auto = 512**2 / (256 * tiny.ours.config.latent.downscale) ** 2
+    core = stable_diffusion()
+    before = core.get_model_object("model_sampling").sigmas
+    after = InhabitShiftedSNR.execute(core, GAMMA).args[0].get_model_object("model_sampling").sigmas
+    pairs = {
+        "trailing": (InhabitTrailingSigmas.execute(tiny.model, STEPS).args[0], sigmas(schedule, STEPS)),
+        "trailing, shifted": (InhabitTrailingSigmas.execute(model, STEPS).args[0], sigmas(schedule, STEPS, GAMMA)),
+        "auto of a small latent": (InhabitTrailingSigmas.execute(small, STEPS).args[0], sigmas(schedule, STEPS)),
+        "auto of a large latent": (
+            InhabitTrailingSigmas.execute(large, STEPS).args[0],
+            sigmas(schedule, STEPS, min(auto, 1.0)),
+        ),
+        "stable diffusion": (after, before / GAMMA**0.5),
+    }
+    report = {
+        name: float(((ours - wanted).abs() / wanted.clamp(min=1e-6)).max()) for name, (ours, wanted) in pairs.items()
+    }
+    report["auto of a large latent shifts"] = auto < 1
+    report["the largest"] = float(model.get_model_object("model_sampling").sigma_max) * SMALLEST_ALPHA_BAR**0.5
+    report["the model given is as it was"] = gap(before, core.get_model_object("model_sampling").sigmas)
+    return report
+
+
+def stable_diffusion() -> comfy.model_patcher.ModelPatcher:
+    """Return core's own MODEL around no network."""
+    return _without_network(comfy.supported_models.SD15, comfy.model_base.ModelType.EPS)
+
+
+def flow() -> comfy.model_patcher.ModelPatcher:
+    return _without_network(comfy.supported_models.Flux, comfy.model_base.ModelType.FLUX)
+
+
+def _without_network(settings: type, kind) -> comfy.model_patcher.ModelPatcher:
+    config = settings({"disable_unet_model_creation": True, "in_channels": 4})
+    config.set_inference_dtype(torch.float32, None)
+    model = comfy.model_base.BaseModel(config, kind)
+    model.diffusion_model = torch.nn.Identity()
+    return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
+
+
+def refusals(tiny: Tiny) -> dict[str, str]:
+    """Return what the nodes say to inputs that cannot work."""
+    attempts = {
+        "gamma is 1.5; give a value above 0": lambda: InhabitShiftedSNR.execute(tiny.model, 1.5),
+        "gamma is -0.1; give": lambda: InhabitShiftedSNR.execute(tiny.model, -0.1),
+        "gamma is 0, automatic, but no latent is connected": lambda: InhabitShiftedSNR.execute(tiny.model, 0.0),
+        "no list of noise levels": lambda: InhabitShiftedSNR.execute(flow(), 0.5),
+        "have none); connect": lambda: InhabitTrailingSigmas.execute(flow(), 4),
+        "1001 sampling steps; give 1 to 1000": lambda: InhabitTrailingSigmas.execute(tiny.model, 1001),
+    }
+    return {expected: said_to(attempt) for expected, attempt in attempts.items()}
+
+
+def said_to(attempt) -> str:
+    try:
+        attempt()
+    except InputError as error:
+        return str(error)
+    return "nothing"
+
+
+@torch.inference_mode()
+def main(folder: Path) -> dict[str, object]:
+    register_model_folders()
+    tiny, epsilon = Tiny(folder / "tiny.safetensors"), Tiny(folder / "epsilon.safetensors", schedule=EPSILON)
+    return {
+        "refusals": refusals(tiny),
+        "schedules": schedules(tiny),
+        **shifted(tiny, "zero terminal SNR"),
+        **shifted(epsilon, "epsilon"),
+    }
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    json.dump(main(Path(sys.argv[1])), sys.stdout)

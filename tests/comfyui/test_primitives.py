@@ -1,0 +1,54 @@
+"""HIA's sampling in single nodes gives the latents of `sampling.animate`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .server import COMFYUI
+
+SCHEDULES = ("zero terminal SNR", "epsilon")
+SAME = [f"shifted, {schedule}, cfg {cfg}" for schedule in SCHEDULES for cfg in (1.0, 2.5)]
+SIGMAS = ["trailing", "trailing, shifted", "auto of a small latent", "auto of a large latent", "stable diffusion"]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """In a process of its own, as in `test_latents.py`."""
+    script = Path(__file__).with_name("primitives.py")
+    command = [sys.executable, str(script), str(tmp_path_factory.mktemp("primitives"))]
+    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_same_as_the_command_line(report: dict, name: str):
+    assert report[name] <= 1e-4
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_shift_changes_something(report: dict, schedule: str):
+    assert report[f"the shift differs by, {schedule}"] > 1e-2
+
+
+@pytest.mark.parametrize("name", SIGMAS)
+def test_sigmas_are_those_of_the_library(report: dict, name: str):
+    assert report["schedules"][name] <= 1e-5
+
+
+def test_the_shift_keeps_the_largest_sigma_and_the_model_it_was_given(report: dict):
+    schedules = report["schedules"]
+    assert schedules["auto of a large latent shifts"]
+    assert schedules["the largest"] == pytest.approx(1) and schedules["the model given is as it was"] == 0
+
+
+def test_bad_values_are_one_clear_line(report: dict):
+    for expected, said in report["refusals"].items():
+        assert expected in said and "\n" not in said, said
