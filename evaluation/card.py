@@ -119,10 +119,7 @@ def make_card(model_path: Path, out: Path, settings: CardSettings, device: str |
     """
     if settings.scenes < 1:
         raise InputError(f"--scenes is {settings.scenes}: give 1 or more")
-    device = choose_device(device)
-    model, codec = load(model_path, device), load_codec(model_path, device)
-    if codec is None:
-        raise InputError(f"{model_path} bundles no VAE: the card is made for models that do")
+    model, codec = load_both(model_path, choose_device(device))
     places = [(HELD_OUT_SEED + number, KINDS[number % len(KINDS)]) for number in range(settings.scenes)]
     rows = []
     runs = 1 + (len(SWITCHES) if settings.switches else 0)
@@ -139,6 +136,14 @@ def make_card(model_path: Path, out: Path, settings: CardSettings, device: str |
     with atomic_file(out / "card.md") as partial:
         partial.write_text(markdown(card), encoding="utf-8")
     return card
+
+
+def load_both(model_path: Path, device: str) -> tuple[AnimationModel, LatentCodec]:
+    """Load a checkpoint's model and VAE. Raises InputError for one that cannot be used or bundles no VAE."""
+    model, codec = load(model_path, device), load_codec(model_path, device)
+    if codec is None:
+        raise InputError(f"{model_path} bundles no VAE: the card is made for models that do")
+    return model, codec
 
 
 def summarise(rows: list[dict]) -> dict:
