@@ -13,7 +13,7 @@ from inhabit.sampling.windows import windows
 
 @pytest.fixture
 def flickering(monkeypatch):
-    """`animate` answers with the truth plus an error that steps by 2/255 a frame, by 6/255 where fixed windows begin."""
+    """`animate` answers with the truth plus an error that steps by 2/255, by 6/255 where fixed windows begin."""
     shown = {}
 
     def answer(model, codec, reference, conditions, *, window, overlap, long_video, prompt_travel, progress):
