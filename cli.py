@@ -153,12 +153,16 @@ def bench(options: argparse.Namespace) -> None:
 
 
 def card(options: argparse.Namespace) -> None:
-    """Measure a model over held-out scenes."""
+    """Measure a model over held-out scenes, or over long ones."""
     from .evaluation.card import CardSettings, make_card, markdown
+    from .evaluation.long_video import measure_long_videos, table
     from .models import checkpoint_file
 
-    settings = CardSettings(**_fields(options, CardSettings))
-    print(markdown(make_card(checkpoint_file(options.model), options.out, settings, options.device)))
+    model = checkpoint_file(options.model)
+    if options.long_videos is not None:
+        print(table(measure_long_videos(model, options.out, options.long_videos, options.size, options.device)))
+        return
+    print(markdown(make_card(model, options.out, CardSettings(**_fields(options, CardSettings)), options.device)))
 
 
 def sheet(options: argparse.Namespace) -> None:

@@ -127,6 +127,11 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         help="more noise at every step, for large pictures: factor on the signal-to-noise ratio, up to 1; "
         "auto: by the size (default: as trained)",
     )
+    sampling.add_argument(
+        "--reference-noise",
+        action="store_true",
+        help="start from the reference under noise; almost no change with models of zero terminal SNR, as puppets",
+    )
     sampling.add_argument("--window", type=int, metavar="L", help="frames denoised together")
     sampling.add_argument("--overlap", type=int, metavar="O", help="frames that neighbouring windows share")
     sampling.add_argument(
@@ -248,6 +253,12 @@ def _add_card(commands) -> None:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default {default}")
     parser.add_argument("--steps", type=int, metavar="N", help="default: the model's own")
     parser.add_argument("--guidance", type=float, metavar="X", help="default: the model's own")
+    parser.add_argument(
+        "--long-videos",
+        type=int,
+        metavar="N",
+        help="measure N scenes of 96 frames instead: seams, jitter and cost of windows and clips, in long_videos.json",
+    )
     parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out removed conditions")
 
 
