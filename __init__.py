@@ -6,6 +6,8 @@ ComfyUI finds the pack through `comfy_entrypoint`; everything else is imported o
 
 from __future__ import annotations
 
+WEB_DIRECTORY = "./web"  # ComfyUI's frontend reads the help pages from there
+
 
 async def comfy_entrypoint():
     """Return the pack's `ComfyExtension`, as ComfyUI's V3 node API asks for."""
