@@ -9,6 +9,7 @@ from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, Inhab
 from .folders import register_model_folders
 from .loader import InhabitModelLoader
 from .masks import InhabitShapeAgnosticMask
+from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
@@ -31,6 +32,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitContextWindows,
     InhabitShiftedSNR,
     InhabitTrailingSigmas,
+    InhabitReferenceNoise,
     InhabitWindowedSampler,
     InhabitPasteBack,
 ]

@@ -30,6 +30,7 @@ from .conditions import (
     object_latents,
 )
 from .guidance import guide, needs_unconditional
+from .reference_noise import diffuse_reference
 from .schedules import TrailingDDIMScheduler, make_scheduler
 from .windows import WindowAverage, step_windows, windows
 
@@ -99,6 +100,7 @@ def animate(
     long_video: LongVideo = "windows",
     prompt_travel: bool = True,
     gamma: float | None = None,
+    reference_noise: bool = False,
     context: Tensor | None = None,
     without: Collection[Mechanism] = (),
     release_reference: bool = False,
@@ -111,6 +113,8 @@ def animate(
     reference_image  (1, H, W, 3) 0…1.
     context          (1, L, D) tokens of a vision encoder for the cross-attention of models that have it.
     prompt_travel    shift the windows at every step by a random offset (HIA); False leaves them in place.
+    reference_noise  start from the reference, diffused to the last timestep (HIA), instead of noise alone; with zero
+                     terminal SNR nearly the same.
     without          mechanisms to switch off, as an ablation or for a model that has not learned them yet.
     release_reference  take the ReferenceNet out of the model as soon as it has read the picture: a third of the memory.
     callback         called after every step with (step, steps in all, latents (F or window, C, h, w)); whatever it
@@ -129,6 +133,8 @@ def animate(
         model.reference = None
     denoiser = WindowDenoiser(model, conditions, encoded, reference, settings.guidance, context, without)
     noise = initial_noise(encoded.environment.shape, settings.seed)
+    if reference_noise and "reference" not in without:
+        noise = diffuse_reference(codec.encode(reference_image).cpu(), noise, scheduler.alphas_cumprod[-1])
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
     keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None

@@ -45,6 +45,7 @@ class RunSettings:
     guidance: float | None = None
     seed: int = 0
     gamma: float | Literal["auto"] | None = None
+    reference_noise: bool = False
     window: int | None = None
     overlap: int | None = None
     long_video: LongVideo = "windows"
@@ -106,6 +107,7 @@ def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True)
         window=settings.window,
         overlap=settings.overlap,
         long_video=settings.long_video,
+        reference_noise=settings.reference_noise,
         context=context,
         release_reference=True,
         progress=progress,

@@ -48,6 +48,14 @@ def test_gamma_shifts_and_auto_leaves_small_pictures_alone(animate, clip):
     assert np.array_equal(videos[0], videos[1]) and not np.array_equal(videos[0], videos[2])
 
 
+def test_reference_noise_is_next_to_nothing_with_zero_terminal_snr(animate, clip):
+    videos = []
+    for name, given in (("a", {}), ("b", {"reference_noise": True})):
+        assert animate(out=clip.out / f"{name}.mkv", **given)[0] == 0
+        videos.append(frames_of(clip.out / f"{name}.mkv").astype(int))
+    assert np.abs(videos[0] - videos[1]).max() <= 1
+
+
 def test_without_paste_back_everything_is_drawn(animate, clip):
     assert animate(no_paste_back=True)[0] == 0
     result, driving = frames_of(clip.out / "result.mkv"), frames_of(clip.folder / "driving.mp4")

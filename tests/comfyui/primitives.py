@@ -12,20 +12,36 @@ from pathlib import Path
 
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
-from latents import EPSILON, STEPS, conditioning, gap, scene, tiny_checkpoint, windowed
+from latents import (
+    EPSILON,
+    LENGTH,
+    OVERLAP,
+    SEED,
+    STEPS,
+    conditioning,
+    core,
+    gap,
+    scene,
+    tiny_checkpoint,
+    windowed,
+)
 
 # isort: split
 import comfy.model_base
 import comfy.model_patcher
 import comfy.supported_models
+from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced
 from inhabit.errors import InputError
 from inhabit.models import load, load_codec
 from inhabit.nodes import host
 from inhabit.nodes.folders import register_model_folders
+from inhabit.nodes.noise import InhabitReferenceNoise
+from inhabit.nodes.sampler import InhabitContextWindows
 from inhabit.nodes.schedule import InhabitShiftedSNR, InhabitTrailingSigmas
 from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, sigmas
 
 GAMMA = 0.3
+PICTURE = torch.zeros(1, 4, 8, 8)
 
 
 class Tiny:
@@ -40,6 +56,8 @@ class Tiny:
             load_codec(path),
         )
         self.reference, self.given = scene()
+        self.reference_latent = {"samples": self.vae.encode(self.reference)}
+        self.encoded = self.codec.encode(self.reference)
         self.inputs = conditioning(self.vae, self.reference, self.given, self.given.skeleton)
 
     def command_line(self, guidance: float, **settings) -> torch.Tensor:
@@ -55,6 +73,30 @@ def shifted(tiny: Tiny, name: str) -> dict[str, float]:
         report[f"shifted, {name}, cfg {guidance}"] = gap(windowed(model, *tiny.inputs, guidance), expected)
     report[f"the shift differs by, {name}"] = gap(expected, tiny.command_line(guidance))
     return report
+
+
+def reference_noise(tiny: Tiny, name: str) -> dict[str, float]:
+    """Return how Reference Noise in SamplerCustomAdvanced compares with `animate(reference_noise=True)`."""
+    noise = InhabitReferenceNoise.execute(tiny.model, tiny.reference_latent, SEED).args[0]
+    report = {}
+    for guidance in (1.0, 2.5):
+        expected = tiny.command_line(guidance, reference_noise=True)
+        report[f"reference noise, {name}, cfg {guidance}"] = gap(custom(tiny, guidance, noise), expected)
+    report[f"the reference noise differs by, {name}"] = gap(expected, tiny.command_line(guidance))
+    sigma = float(tiny.model.get_model_object("model_sampling").sigma_max)
+    same_size = {"samples": torch.zeros_like(tiny.encoded).repeat(3, 1, 1, 1), "batch_index": [4, 2, 7]}
+    drawn, alone = noise.generate_noise(same_size), core(RandomNoise, SEED).generate_noise(same_size)
+    report[f"reference noise, {name}, by hand"] = gap(drawn, (tiny.encoded + sigma * alone) / (1 + sigma**2) ** 0.5)
+    return report
+
+
+def custom(tiny: Tiny, guidance: float, noise) -> torch.Tensor:
+    """Return the latents of core's SamplerCustomAdvanced with this NOISE."""
+    model = InhabitContextWindows.execute(tiny.model, LENGTH, OVERLAP, True).args[0]
+    positive, negative, latent = tiny.inputs
+    guider, sampler = core(CFGGuider, model, positive, negative, guidance), core(KSamplerSelect, "euler")
+    sigmas = InhabitTrailingSigmas.execute(model, STEPS).args[0]
+    return core(SamplerCustomAdvanced, noise, guider, sampler, sigmas, latent)["samples"]
 
 
 def schedules(tiny: Tiny) -> dict[str, float | bool]:
@@ -105,12 +147,21 @@ def _without_network(settings: type, kind) -> comfy.model_patcher.ModelPatcher:
 
 def refusals(tiny: Tiny) -> dict[str, str]:
     """Return what the nodes say to inputs that cannot work."""
+
+    def noise(samples: torch.Tensor):
+        return InhabitReferenceNoise.execute(tiny.model, {"samples": samples}, 0).args[0]
+
     attempts = {
         "gamma is 1.5; give a value above 0": lambda: InhabitShiftedSNR.execute(tiny.model, 1.5),
         "gamma is -0.1; give": lambda: InhabitShiftedSNR.execute(tiny.model, -0.1),
         "gamma is 0, automatic, but no latent is connected": lambda: InhabitShiftedSNR.execute(tiny.model, 0.0),
         "no list of noise levels": lambda: InhabitShiftedSNR.execute(flow(), 0.5),
         "have none); connect": lambda: InhabitTrailingSigmas.execute(flow(), 4),
+        "the reference latent has shape (2, 4, 8, 8); give one": lambda: noise(PICTURE.repeat(2, 1, 1, 1)),
+        "the latent has shape (1, 16, 8, 8), the reference": lambda: noise(PICTURE).generate_noise(
+            {"samples": torch.zeros(1, 16, 8, 8)}
+        ),
+        "noise levels (flow": lambda: InhabitReferenceNoise.execute(flow(), {"samples": PICTURE}, 0),
         "1001 sampling steps; give 1 to 1000": lambda: InhabitTrailingSigmas.execute(tiny.model, 1001),
     }
     return {expected: said_to(attempt) for expected, attempt in attempts.items()}
@@ -133,6 +184,8 @@ def main(folder: Path) -> dict[str, object]:
         "schedules": schedules(tiny),
         **shifted(tiny, "zero terminal SNR"),
         **shifted(epsilon, "epsilon"),
+        **reference_noise(tiny, "zero terminal SNR"),
+        **reference_noise(epsilon, "epsilon"),
     }
 
 

@@ -60,6 +60,7 @@ CONTRACT = {
     "InhabitContextWindows": (["MODEL", "INT", "INT", "BOOLEAN"], ["MODEL"]),
     "InhabitShiftedSNR": (["MODEL", "FLOAT", "LATENT"], ["MODEL"]),
     "InhabitTrailingSigmas": (["MODEL", "INT"], ["SIGMAS"]),
+    "InhabitReferenceNoise": (["MODEL", "LATENT", "INT"], ["NOISE"]),
     "InhabitWindowedSampler": (
         [
             "MODEL",

@@ -14,6 +14,7 @@ from .server import COMFYUI
 
 SCHEDULES = ("zero terminal SNR", "epsilon")
 SAME = [f"shifted, {schedule}, cfg {cfg}" for schedule in SCHEDULES for cfg in (1.0, 2.5)]
+SAME += [f"reference noise, {schedule}, {what}" for schedule in SCHEDULES for what in ("cfg 1.0", "cfg 2.5", "by hand")]
 SIGMAS = ["trailing", "trailing, shifted", "auto of a small latent", "auto of a large latent", "stable diffusion"]
 
 
@@ -36,6 +37,11 @@ def test_same_as_the_command_line(report: dict, name: str):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_shift_changes_something(report: dict, schedule: str):
     assert report[f"the shift differs by, {schedule}"] > 1e-2
+
+
+def test_reference_noise_changes_something_where_the_last_timestep_has_signal(report: dict):
+    assert report["the reference noise differs by, epsilon"] > 1e-2
+    assert 0 < report["the reference noise differs by, zero terminal SNR"] < 2e-3
 
 
 @pytest.mark.parametrize("name", SIGMAS)

@@ -1,0 +1,38 @@
+"""Host: core's NOISE object, with the reference under the noise."""
+
+from __future__ import annotations
+
+import comfy.model_patcher
+import comfy.sample
+from torch import Tensor
+
+from ..errors import InputError
+from ..sampling.reference_noise import diffuse_reference
+from .host_schedule import discrete_sampling
+
+
+class ReferenceNoise:
+    """What RandomNoise draws, over the reference's latents diffused to the MODEL's last timestep (HIA).
+
+    Core multiplies the noise by √(1+σmax²) and adds the latent, so that an empty one gives reference + σmax·noise.
+    """
+
+    def __init__(self, patcher: comfy.model_patcher.ModelPatcher, reference: dict, seed: int) -> None:
+        """`reference`: LATENT of one picture. Raises InputError for more, and for a model without discrete sigmas."""
+        samples = reference["samples"]
+        if samples.ndim != 4 or samples.shape[0] != 1:
+            raise InputError(f"the reference latent has shape {tuple(samples.shape)}; give one picture's, (1, 4, h, w)")
+        sigma_max = float(discrete_sampling(patcher).sigma_max)
+        self.seed, self._alpha_bar = seed, 1 / (1 + sigma_max**2)
+        self._reference = patcher.get_model_object("latent_format").process_in(samples)
+
+    def generate_noise(self, input_latent: dict) -> Tensor:
+        """Return the noise for a LATENT (F, C, h, w). Raises InputError where the reference's does not fit it."""
+        latent = input_latent["samples"]
+        if latent.ndim != 4 or latent.shape[1] != self._reference.shape[1]:
+            raise InputError(
+                f"the latent has shape {tuple(latent.shape)}, the reference {tuple(self._reference.shape)}; "
+                "encode the reference with the VAE of the model"
+            )
+        noise = comfy.sample.prepare_noise(latent, self.seed, input_latent.get("batch_index"))
+        return diffuse_reference(self._reference, noise, self._alpha_bar)
