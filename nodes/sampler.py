@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import host_sampling
+from . import host_clips, host_sampling
 from .inputs import chosen
 from .kinds import schema
 
 CATEGORY = "Inhabit/sampling"
 LENGTH_TOOLTIP = "Frames denoised together, at most as many as the model was trained on (16 suits inhabit-puppets)."
 OVERLAP_TOOLTIP = "Frames that neighbouring windows share. More is smoother and slower."
-LONG_VIDEO = ["windows"]
+LONG_VIDEO = ["windows", "clips"]
 
 
 class InhabitContextWindows(io.ComfyNode):
@@ -94,7 +94,8 @@ class InhabitWindowedSampler(io.ComfyNode):
                     "long_video",
                     options=LONG_VIDEO,
                     default=LONG_VIDEO[0],
-                    tooltip="windows: overlapping windows, averaged and shifted at every step.",
+                    tooltip="windows: overlapping windows, averaged and shifted at every step. clips: one after the "
+                    "other, each led by the overlap's finished frames.",
                 ),
             ],
             outputs=[io.Latent.Output("latent_out", display_name="latent")],
@@ -119,6 +120,10 @@ class InhabitWindowedSampler(io.ComfyNode):
         chosen(sampler, host_sampling.SAMPLERS, "sampler")
         chosen(scheduler, host_sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
+        if long_video == "clips":
+            sigmas = host_sampling.sigmas_for(model, scheduler, steps)
+            wanted = (positive, negative, latent, seed, cfg, sampler, sigmas, length, overlap)
+            return io.NodeOutput(host_clips.sample_clips(model, *wanted))
         model = host_sampling.with_windows(model, length, overlap, random_offset=True)
         sigmas = host_sampling.sigmas_for(model, scheduler, steps)
         return io.NodeOutput(host_sampling.sample(model, positive, negative, latent, seed, cfg, sampler, sigmas))

@@ -51,7 +51,12 @@ def test_card_measures_and_refuses_in_one_line(tmp_path, checkpoint, capsys):
     assert main(["card", "--out", str(out), "--model", str(checkpoint), *small]) == 0
     assert capsys.readouterr().out.strip() == (out / "card.md").read_text().strip()
     assert len(json.loads((out / "card.json").read_text())["scenes"]) == 1
-    for wrong in (["--model", str(tmp_path / "none.safetensors")], ["--scenes", "0"], ["--device", "tpu"]):
+    for wrong in (
+        ["--model", str(tmp_path / "none.safetensors")],
+        ["--scenes", "0"],
+        ["--long-videos", "0"],
+        ["--device", "tpu"],
+    ):
         assert main(["card", "--out", str(tmp_path / "no"), *wrong]) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("inhabit: error: ") and wrong[1] in line

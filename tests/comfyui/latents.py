@@ -104,9 +104,11 @@ def command_line(model, codec, reference, given: DrivingConditions, guidance: fl
     return torch.cat(seen) / model.config.latent.scale
 
 
-def windowed(model, positive, negative, latent, guidance: float, steps: int = STEPS) -> torch.Tensor:
+def windowed(
+    model, positive, negative, latent, guidance: float, steps: int = STEPS, long_video: str = "windows"
+) -> torch.Tensor:
     result = InhabitWindowedSampler.execute(
-        model, positive, negative, latent, SEED, steps, guidance, "euler", "trailing", LENGTH, OVERLAP, "windows"
+        model, positive, negative, latent, SEED, steps, guidance, "euler", "trailing", LENGTH, OVERLAP, long_video
     )
     return result.args[0]["samples"]
 
@@ -194,6 +196,8 @@ def version_1(folder: Path, name: str, **changes) -> dict[str, object]:
         with warned() as warnings:
             report[f"{name}, cfg {guidance}"] = gap(windowed(model, *inputs, guidance), expected)
         report[f"{name}, warnings, cfg {guidance}"] = warnings
+    by_clips = command_line(ours, codec, reference, given, 2.5, long_video="clips")
+    report[f"{name}, clips"] = gap(windowed(model, *inputs, 2.5, long_video="clips"), by_clips)
     windows = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
     [sampled] = nodes.common_ksampler(windows, SEED, STEPS, 2.5, "euler", "simple", *inputs)
     report[f"{name}, ksampler"] = gap(sampled["samples"], expected)
@@ -243,6 +247,9 @@ def main(folder: Path) -> dict[str, object]:
     for guidance in (1.0, 2.5):
         expected = command_line(ours, codec, reference, given, guidance)
         report[f"windowed sampler, cfg {guidance}"] = gap(windowed(model, *inputs, guidance), expected)
+    by_clips = command_line(ours, codec, reference, given, 2.5, long_video="clips")
+    report["clips"] = gap(windowed(model, *inputs, 2.5, long_video="clips"), by_clips)
+    report["clips differ from windows by"] = gap(by_clips, expected)
     report["custom sampler"] = gap(custom(model, *inputs, 2.5), expected)
     windows = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
     [sampled] = nodes.common_ksampler(windows, SEED, STEPS, 2.5, "euler", "simple", *inputs)

@@ -17,6 +17,7 @@ SAME = [
     "vae decode",
     "windowed sampler, cfg 1.0",
     "windowed sampler, cfg 2.5",
+    "clips",
     "custom sampler",
     "ksampler",
     "lora",
@@ -24,7 +25,7 @@ SAME = [
     *(
         f"version 1{kind}, {sampled}"
         for kind in ("", " epsilon")
-        for sampled in ("cfg 1.0", "cfg 2.5", "ksampler", "the user's noise mask", "noise mask mode")
+        for sampled in ("cfg 1.0", "cfg 2.5", "clips", "ksampler", "the user's noise mask", "noise mask mode")
     ),
 ]
 
@@ -43,6 +44,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
 @pytest.mark.parametrize("name", SAME)
 def test_same_as_the_command_line(report: dict, name: str):
     assert report[name] <= 1e-4
+
+
+def test_clips_are_not_windows(report: dict):
+    assert report["clips differ from windows by"] > 1e-2
 
 
 def test_the_lora_changes_something(report: dict):
