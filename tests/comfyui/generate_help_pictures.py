@@ -25,9 +25,10 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
-from inhabit.sampling.animate import animate
+from inhabit.sampling.animate import animate, initial_noise
 from inhabit.sampling.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.sampling.paste_back import paste_back
+from inhabit.sampling.reference_noise import diffuse_reference
 from inhabit.sampling.schedules import alphas_cumprod, trailing_timesteps
 from inhabit.sampling.windows import step_windows
 from inhabit.scenes import render_scene
@@ -309,6 +310,43 @@ def trailing_sigmas() -> Image.Image:
     return sheet
 
 
+def reference_noise() -> Image.Image:
+    """Show latents as colours: the first three channels of the bundled VAE are roughly red, green and blue."""
+    scene, codec = clip("reach"), load_codec(BUNDLED)
+    latents = codec.encode(scene.reference[None])
+    noise = initial_noise((64, *latents.shape[1:]), 0)
+
+    def shown(values: Tensor) -> Tensor:
+        return (values[:3].movedim(0, -1) / 4 + 0.5).clamp(0, 1)
+
+    schedule = read_config(BUNDLED).schedule
+    usual = schedule.model_copy(update={"zero_terminal_snr": False, "betas": "scaled_linear"})
+    starts = {
+        name: diffuse_reference(latents, noise, float(alphas_cumprod(kind)[-1]))
+        for name, kind in (("usual", usual), ("zero", schedule))
+    }
+    return grid(
+        [
+            ("reference", scene.reference),
+            ("Stable Diffusion's schedule", shown(starts["usual"][0])),
+            ("mean of 64 frames", shown(4 * starts["usual"].mean(dim=0))),
+        ],
+        [
+            ("its latent", shown(2 * latents[0])),
+            ("zero terminal SNR", shown(starts["zero"][0])),
+            ("mean of 64 frames", shown(4 * starts["zero"].mean(dim=0))),
+        ],
+    )
+
+
+def animation_guider() -> Image.Image:
+    scene, frame = clip("reach"), 12
+    return grid(
+        [("image", scene.reference), ("skeleton", scene.skeleton[frame]), ("the exact answer", scene.target[frame])],
+        [(f"cfg {cfg:g}", result("reach", guidance=cfg)[frame]) for cfg in (1.0, 2.0, 4.0)],
+    )
+
+
 def windowed_sampler() -> Image.Image:
     scene, drawn = clip("walk"), result("walk", steps=3)
     moments = (0, 8, 16, 23)
@@ -342,6 +380,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitContextWindows": context_windows,
     "InhabitShiftedSNR": shifted_snr,
     "InhabitTrailingSigmas": trailing_sigmas,
+    "InhabitReferenceNoise": reference_noise,
+    "InhabitAnimationGuider": animation_guider,
     "InhabitWindowedSampler": windowed_sampler,
     "InhabitPasteBack": paste_back_picture,
 }
