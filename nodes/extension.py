@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .assemble import InhabitAssembleModel
 from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, InhabitReference
 from .folders import register_model_folders
+from .guider import InhabitAnimationGuider
 from .loader import InhabitModelLoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
@@ -33,6 +34,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitShiftedSNR,
     InhabitTrailingSigmas,
     InhabitReferenceNoise,
+    InhabitAnimationGuider,
     InhabitWindowedSampler,
     InhabitPasteBack,
 ]

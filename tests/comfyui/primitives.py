@@ -32,15 +32,17 @@ import comfy.model_patcher
 import comfy.supported_models
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced
 from inhabit.errors import InputError
-from inhabit.models import load, load_codec
+from inhabit.models import PRESETS, load, load_codec
 from inhabit.nodes import host
 from inhabit.nodes.folders import register_model_folders
+from inhabit.nodes.guider import InhabitAnimationGuider
 from inhabit.nodes.noise import InhabitReferenceNoise
 from inhabit.nodes.sampler import InhabitContextWindows
 from inhabit.nodes.schedule import InhabitShiftedSNR, InhabitTrailingSigmas
 from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, sigmas
 
 GAMMA = 0.3
+SEES_MOTION = PRESETS["puppets"].sampling.model_dump() | {"unconditional_without": ("reference",)}
 PICTURE = torch.zeros(1, 4, 8, 8)
 
 
@@ -81,7 +83,9 @@ def reference_noise(tiny: Tiny, name: str) -> dict[str, float]:
     report = {}
     for guidance in (1.0, 2.5):
         expected = tiny.command_line(guidance, reference_noise=True)
-        report[f"reference noise, {name}, cfg {guidance}"] = gap(custom(tiny, guidance, noise), expected)
+        report[f"reference noise, {name}, cfg {guidance}"] = gap(
+            custom(tiny.model, *tiny.inputs, guidance, noise), expected
+        )
     report[f"the reference noise differs by, {name}"] = gap(expected, tiny.command_line(guidance))
     sigma = float(tiny.model.get_model_object("model_sampling").sigma_max)
     same_size = {"samples": torch.zeros_like(tiny.encoded).repeat(3, 1, 1, 1), "batch_index": [4, 2, 7]}
@@ -90,11 +94,40 @@ def reference_noise(tiny: Tiny, name: str) -> dict[str, float]:
     return report
 
 
-def custom(tiny: Tiny, guidance: float, noise) -> torch.Tensor:
-    """Return the latents of core's SamplerCustomAdvanced with this NOISE."""
-    model = InhabitContextWindows.execute(tiny.model, LENGTH, OVERLAP, True).args[0]
+def together(tiny: Tiny, name: str) -> dict[str, float]:
+    """Return how all the nodes at once compare, with the right negative conditioning and with the positive one."""
     positive, negative, latent = tiny.inputs
-    guider, sampler = core(CFGGuider, model, positive, negative, guidance), core(KSamplerSelect, "euler")
+    model = InhabitShiftedSNR.execute(tiny.model, GAMMA).args[0]
+    noise = InhabitReferenceNoise.execute(model, tiny.reference_latent, SEED).args[0]
+    report = {}
+    for guidance in (1.0, 2.5):
+        expected = tiny.command_line(guidance, gamma=GAMMA, reference_noise=True)
+        for kind, other in (("negative", negative), ("positive twice", positive)):
+            found = guided(model, positive, other, latent, guidance, noise)
+            report[f"together, {name}, {kind}, cfg {guidance}"] = gap(found, expected)
+    alone = guided(tiny.model, positive, positive, latent, 2.5, core(RandomNoise, SEED))
+    report[f"guider and windowed sampler, {name}"] = gap(alone, windowed(tiny.model, *tiny.inputs, 2.5))
+    unguided = custom(tiny.model, positive, positive, latent, 2.5, core(RandomNoise, SEED))
+    report[f"the guider differs by, {name}"] = gap(alone, unguided)
+    return report
+
+
+def guided(model, positive, negative, latent: dict, guidance: float, noise) -> torch.Tensor:
+    return custom(model, positive, negative, latent, guidance, noise, make_guider=animation_guider)
+
+
+def animation_guider(*inputs):
+    return InhabitAnimationGuider.execute(*inputs).args[0]
+
+
+def cfg_guider(*inputs):
+    return core(CFGGuider, *inputs)
+
+
+def custom(model, positive, negative, latent: dict, guidance: float, noise, make_guider=cfg_guider) -> torch.Tensor:
+    """Return the latents of core's SamplerCustomAdvanced, in windows over the trailing sigmas."""
+    model = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
+    guider, sampler = make_guider(model, positive, negative, guidance), core(KSamplerSelect, "euler")
     sigmas = InhabitTrailingSigmas.execute(model, STEPS).args[0]
     return core(SamplerCustomAdvanced, noise, guider, sampler, sigmas, latent)["samples"]
 
@@ -161,6 +194,8 @@ def refusals(tiny: Tiny) -> dict[str, str]:
         "the latent has shape (1, 16, 8, 8), the reference": lambda: noise(PICTURE).generate_noise(
             {"samples": torch.zeros(1, 16, 8, 8)}
         ),
+        "cfg is nan; give a number": lambda: InhabitAnimationGuider.execute(tiny.model, [], [], float("nan")),
+        "connect the MODEL of Inhabit Model Loader": lambda: InhabitAnimationGuider.execute(flow(), [], [], 2.0),
         "noise levels (flow": lambda: InhabitReferenceNoise.execute(flow(), {"samples": PICTURE}, 0),
         "1001 sampling steps; give 1 to 1000": lambda: InhabitTrailingSigmas.execute(tiny.model, 1001),
     }
@@ -186,6 +221,9 @@ def main(folder: Path) -> dict[str, object]:
         **shifted(epsilon, "epsilon"),
         **reference_noise(tiny, "zero terminal SNR"),
         **reference_noise(epsilon, "epsilon"),
+        **together(tiny, "zero terminal SNR"),
+        **together(epsilon, "epsilon"),
+        **together(Tiny(folder / "sees.safetensors", sampling=SEES_MOTION), "motion on both sides"),
     }
 
 

@@ -61,6 +61,7 @@ CONTRACT = {
     "InhabitShiftedSNR": (["MODEL", "FLOAT", "LATENT"], ["MODEL"]),
     "InhabitTrailingSigmas": (["MODEL", "INT"], ["SIGMAS"]),
     "InhabitReferenceNoise": (["MODEL", "LATENT", "INT"], ["NOISE"]),
+    "InhabitAnimationGuider": (["MODEL", "CONDITIONING", "CONDITIONING", "FLOAT"], ["GUIDER"]),
     "InhabitWindowedSampler": (
         [
             "MODEL",

@@ -15,6 +15,14 @@ from .server import COMFYUI
 SCHEDULES = ("zero terminal SNR", "epsilon")
 SAME = [f"shifted, {schedule}, cfg {cfg}" for schedule in SCHEDULES for cfg in (1.0, 2.5)]
 SAME += [f"reference noise, {schedule}, {what}" for schedule in SCHEDULES for what in ("cfg 1.0", "cfg 2.5", "by hand")]
+MODELS = (*SCHEDULES, "motion on both sides")
+SAME += [
+    f"together, {model}, {negative}, cfg {cfg}"
+    for model in MODELS
+    for negative in ("negative", "positive twice")
+    for cfg in (1.0, 2.5)
+]
+SAME += [f"guider and windowed sampler, {model}" for model in MODELS]
 SIGMAS = ["trailing", "trailing, shifted", "auto of a small latent", "auto of a large latent", "stable diffusion"]
 
 
@@ -37,6 +45,11 @@ def test_same_as_the_command_line(report: dict, name: str):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_shift_changes_something(report: dict, schedule: str):
     assert report[f"the shift differs by, {schedule}"] > 1e-2
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_the_guider_the_same_conditioning_on_both_sides_is_no_guidance(report: dict, model: str):
+    assert report[f"the guider differs by, {model}"] > 1e-2
 
 
 def test_reference_noise_changes_something_where_the_last_timestep_has_signal(report: dict):

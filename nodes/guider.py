@@ -1,0 +1,53 @@
+"""Guidance for core's custom samplers."""
+
+from __future__ import annotations
+
+import math
+
+from comfy_api.latest import io
+
+from ..errors import InputError
+from . import host_guider
+from .kinds import schema
+from .sampler import CATEGORY
+
+
+class InhabitAnimationGuider(io.ComfyNode):
+    """HIA's animation-cfg (eq. 4)."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitAnimationGuider",
+            display_name="Inhabit Animation Guider",
+            category=CATEGORY,
+            search_aliases=["cfg guider", "animation-cfg", "classifier-free guidance", "hia"],
+            description="Guidance towards reference and motion: the negative side goes without both, even where the "
+            "same conditioning is wired to both sides. For SamplerCustomAdvanced.",
+            inputs=[
+                io.Model.Input("model", tooltip="From Inhabit Model Loader or Inhabit Assemble Model."),
+                io.Conditioning.Input("positive", tooltip="Reference, motion, environment and objects."),
+                io.Conditioning.Input(
+                    "negative",
+                    tooltip="Environment and objects; of the positive one, reference and motion are taken out.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=1.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strongly reference and motion are followed. 1 needs half the time.",
+                ),
+            ],
+            outputs=[io.Guider.Output("guider")],
+        )
+
+    @classmethod
+    def execute(cls, model, positive, negative, cfg: float) -> io.NodeOutput:
+        if not math.isfinite(cfg):
+            raise InputError(f"cfg is {cfg}; give a number, 1 is off")
+        guider = host_guider.AnimationGuider(model)
+        guider.set_conds(positive, negative)
+        guider.set_cfg(cfg)
+        return io.NodeOutput(guider)
