@@ -7,12 +7,13 @@ import comfy.sample
 import comfy.samplers
 import comfy.utils
 import latent_preview
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..errors import InputError
-from .host import model_config
+from .host import KEY, HostedModel, model_config
 from .host_schedule import SAMPLING, trailing_sigmas
-from .host_windows import WindowHandler
+from .host_windows import WindowHandler, keep_seed, plan_memory_for_one_window
 
 TRAILING = "trailing"
 SAMPLERS = list(comfy.samplers.SAMPLER_NAMES)
@@ -21,12 +22,20 @@ SCHEDULERS = [TRAILING, *comfy.samplers.SCHEDULER_NAMES]
 
 def with_windows(patcher: comfy.model_patcher.ModelPatcher, length: int, overlap: int, random_offset: bool):
     """Return a copy of a MODEL that samples in context windows. Raises InputError for numbers that do not fit."""
+    patcher = patcher.clone()
+    if isinstance(patcher.model, HostedModel):
+        _check_length(patcher, length)
+    else:
+        patcher.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, keep_seed)
+        patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, plan_memory_for_one_window)
+    patcher.model_options["context_handler"] = WindowHandler(length, overlap, random_offset)
+    return patcher
+
+
+def _check_length(patcher: comfy.model_patcher.ModelPatcher, length: int) -> None:
     longest = model_config(patcher).unet.motion_modules.max_frames
     if length > longest:
         raise InputError(f"a window of {length} frames; the model takes at most {longest} at once: give a shorter one")
-    patcher = patcher.clone()
-    patcher.model_options["context_handler"] = WindowHandler(length, overlap, random_offset)
-    return patcher
 
 
 def sigmas_for(patcher: comfy.model_patcher.ModelPatcher, scheduler: str, steps: int) -> Tensor:

@@ -9,14 +9,15 @@ from torch import Tensor
 
 from ..sampling.windows import step_windows, window_weights, windows
 from .host_conds import PER_FRAME
-from .host_run import RUN
+from .host_run import RUN, Run
 
 
 class WindowHandler(comfy.context_windows.ContextHandlerABC):
-    """Context windows over the frames. Core's handler of 0.3.64 never slices the model's conds; this one slices
-    `PER_FRAME` and per-frame masks. `random_offset`: HIA's prompt travel."""
+    """Context windows over the frames of any model: the batch of 4-D latents, the time axis of 5-D ones.
 
-    dim = 0
+    Core's handler of 0.3.64 never slices the model's conds; this one slices `PER_FRAME`, and of other models whatever
+    is as long as the video on that axis. `random_offset`: HIA's prompt travel.
+    """
 
     def __init__(self, length: int, overlap: int, random_offset: bool = False) -> None:
         super().__init__()
@@ -24,25 +25,29 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
         self.context_length, self.context_overlap, self.random_offset = length, overlap, random_offset
 
     def should_use_context(self, model, conds, x_in: Tensor, timestep: Tensor, model_options: dict) -> bool:
-        return x_in.shape[0] > self.context_length
+        return x_in.shape[frame_axis(x_in)] > self.context_length
 
     def get_resized_cond(self, cond_in: list[dict] | None, x_in: Tensor, window: list[int], device=None):
         """Return the conditioning with every per-frame value sliced to the window."""
-        return None if cond_in is None else [_windowed(cond, window, x_in.shape[0]) for cond in cond_in]
+        return None if cond_in is None else [_windowed(cond, window, x_in) for cond in cond_in]
 
     def execute(self, calc_cond_batch, model, conds, x_in: Tensor, timestep: Tensor, model_options: dict):
         """Return core's prediction for every conditioning, the weighted mean over the windows."""
         sums = [torch.zeros_like(x_in) for _ in conds]
-        weight = x_in.new_zeros(x_in.shape[0], 1, 1, 1)
-        for window in self._windows(x_in.shape[0], timestep, model_options["transformer_options"]):
+        axis = frame_axis(x_in)
+        every = (slice(None),) * axis
+        weight = torch.zeros_like(x_in)
+        for window in self._windows(x_in.shape[axis], timestep, model_options["transformer_options"]):
             comfy.model_management.throw_exception_if_processing_interrupted()
             model_options["transformer_options"]["inhabit_window"] = window
             parts = [self.get_resized_cond(cond, x_in, window) for cond in conds]
-            outputs = calc_cond_batch(model, parts, x_in[window], timestep[window], model_options)
-            weights = window_weights(len(window)).to(x_in).reshape(-1, 1, 1, 1)
-            weight[window] += weights
+            outputs = calc_cond_batch(
+                model, parts, x_in[*every, window], timestep[window] if axis == 0 else timestep, model_options
+            )
+            weights = window_weights(len(window)).to(x_in).reshape(-1, *[1] * (x_in.ndim - 1 - axis))
+            weight[*every, window] += weights
             for total, output in zip(sums, outputs, strict=True):
-                total[window] += output * weights
+                total[*every, window] += output * weights
         return [total / weight for total in sums]
 
     def _windows(self, frames: int, timestep: Tensor, options: dict) -> list[list[int]]:
@@ -53,21 +58,47 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
         return step_windows(frames, self.context_length, self.context_overlap, seed, step)
 
 
-def _windowed(cond: dict, window: list[int], frames: int) -> dict:
-    sliced = dict(cond)
+def frame_axis(latents: Tensor | list[int]) -> int:
+    """Return the axis of the frames in latents (F, C, h, w) or (B, C, F, h, w), or in their shape."""
+    shape = latents.shape if isinstance(latents, Tensor) else latents
+    return 0 if len(shape) == 4 else 2
+
+
+def _windowed(cond: dict, window: list[int], latents: Tensor) -> dict:
+    sliced = {key: _of_window(value, window, latents) for key, value in cond.items()}
     sliced["model_conds"] = {
-        key: value._copy_with(value.cond[window]) if key in PER_FRAME else value
-        for key, value in cond["model_conds"].items()
+        key: _cond_of_window(key, value, window, latents) for key, value in cond["model_conds"].items()
     }
-    mask = cond.get("mask")
-    if isinstance(mask, Tensor) and mask.ndim and mask.shape[0] == frames:
-        sliced["mask"] = mask[window]
     return sliced
+
+
+def _cond_of_window(key: str, value, window: list[int], latents: Tensor):
+    if key in PER_FRAME:
+        return value._copy_with(value.cond[window])
+    tensor = getattr(value, "cond", None)
+    part = _of_window(tensor, window, latents)
+    return value if part is tensor else value._copy_with(part)
+
+
+def _of_window(value, window: list[int], latents: Tensor):
+    """Return a tensor's frames of the window, where its axis of frames is as long as the video; else the value."""
+    axis = frame_axis(latents)
+    shortest = 1 if axis == 0 else latents.ndim  # tokens (B, L, D) have no time axis
+    if not isinstance(value, Tensor) or value.ndim < shortest or value.shape[axis] != latents.shape[axis]:
+        return value
+    return value[*(slice(None),) * axis, window]
 
 
 def plan_memory_for_one_window(executor, model, noise_shape, *args, **kwargs):
     """PREPARE_SAMPLING wrapper: core plans memory for as many frames as run at once, not for the whole video."""
     handler = (kwargs.get("model_options") or {}).get("context_handler")
     if isinstance(handler, WindowHandler):
-        noise_shape = [min(noise_shape[0], handler.context_length), *noise_shape[1:]]
+        noise_shape, axis = list(noise_shape), frame_axis(noise_shape)
+        noise_shape[axis] = min(noise_shape[axis], handler.context_length)
     return executor(model, noise_shape, *args, **kwargs)
+
+
+def keep_seed(executor, guider, sigmas, extra_args: dict, *args, **kwargs):
+    """SAMPLER_SAMPLE wrapper, for models of others: the seed of the window offsets."""
+    extra_args["model_options"]["transformer_options"][RUN] = Run(extra_args.get("seed") or 0)
+    return executor(guider, sigmas, extra_args, *args, **kwargs)

@@ -26,7 +26,10 @@ class InhabitContextWindows(io.ComfyNode):
             search_aliases=["sliding window", "long video", "context options"],
             description="Long videos: overlapping windows of frames, averaged at every step. For KSampler and others.",
             inputs=[
-                io.Model.Input("model", tooltip="From Inhabit Model Loader or Inhabit Assemble Model."),
+                io.Model.Input(
+                    "model",
+                    tooltip="Inhabit's or any other; frames are the latent batch, or a video latent's time axis.",
+                ),
                 io.Int.Input("length", default=16, min=1, max=256, tooltip=LENGTH_TOOLTIP),
                 io.Int.Input("overlap", default=4, min=0, max=255, tooltip=OVERLAP_TOOLTIP),
                 io.Boolean.Input(
