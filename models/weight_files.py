@@ -104,6 +104,8 @@ def _unpickled(path: Path):
     try:
         with warnings.catch_warnings():  # torch's own remarks about odd files: the error says what matters
             warnings.simplefilter("ignore")
+            # Scanners flag this call. It serves `inhabit convert` alone, no node; `weights_only` takes tensors and
+            # plain containers, and refuses all code instead of running it (a test gives it a file with code).
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # whatever the unpickler stumbles on in a damaged file
         if type(error).__name__ == "UnpicklingError":

@@ -4,58 +4,38 @@ from __future__ import annotations
 
 import comfy.model_management
 import comfy.sample
-import comfy.samplers
-import comfy.utils
 import latent_preview
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from ..sampling.windows import windows
-from .host import model_config
 from .host_conds import PER_FRAME
+from .host_sampling import Sampling, check_length
 
 
-def sample_clips(
-    patcher,
-    positive,
-    negative,
-    latent: dict,
-    seed: int,
-    cfg: float,
-    sampler: str,
-    steps: Tensor,
-    length: int,
-    overlap: int,
-) -> dict:
+def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, length: int, overlap: int) -> dict:
     """Return the LATENT of clips of `length` frames, `overlap` of them finished ones; as `sampling.animate`'s "clips".
 
     Finished frames enter through core's noise mask, which shows them to the model at every step's own noise, from the
     noise they started from. Raises InputError for a length that the model cannot take.
     """
-    longest = model_config(patcher).unet.motion_modules.max_frames
-    if length > longest:
-        raise InputError(f"a clip of {length} frames; the model takes at most {longest} at once: give a shorter one")
+    check_length(patcher, length)
     result = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"]).clone()
-    noise = comfy.sample.prepare_noise(result, seed, latent.get("batch_index"))
+    noise = comfy.sample.prepare_noise(result, how.seed, latent.get("batch_index"))
     clips, done = windows(len(result), length, overlap), 0
-    show = latent_preview.prepare_callback(patcher, len(clips) * (len(steps) - 1))
+    steps = len(how.steps) - 1
+    show = latent_preview.prepare_callback(patcher, len(clips) * steps)
     for number, clip in enumerate(clips):
         comfy.model_management.throw_exception_if_processing_interrupted()
         finished = done - clip[0]
-        sampled = comfy.sample.sample_custom(
+        sampled = how.run(
             patcher,
             noise[clip],
-            cfg,
-            comfy.samplers.sampler_object(sampler),
-            steps,
             _frames_of(positive, clip, len(result)),
             _frames_of(negative, clip, len(result)),
             result[clip],
-            noise_mask=_mask(latent.get("noise_mask"), clip, finished, result.shape),
-            callback=_counted(show, number, len(clips), len(steps) - 1),
-            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-            seed=seed,
+            _mask(latent.get("noise_mask"), clip, finished, result.shape),
+            _counted(show, number, len(clips), steps),
         )
         result[clip[finished:]] = sampled[finished:].to(result)
         done = clip[-1] + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import comfy.model_patcher
 import comfy.sample
 import comfy.samplers
@@ -24,18 +26,12 @@ def with_windows(patcher: comfy.model_patcher.ModelPatcher, length: int, overlap
     """Return a copy of a MODEL that samples in context windows. Raises InputError for numbers that do not fit."""
     patcher = patcher.clone()
     if isinstance(patcher.model, HostedModel):
-        _check_length(patcher, length)
+        check_length(patcher, length)
     else:
         patcher.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, keep_seed)
         patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, plan_memory_for_one_window)
     patcher.model_options["context_handler"] = WindowHandler(length, overlap, random_offset)
     return patcher
-
-
-def _check_length(patcher: comfy.model_patcher.ModelPatcher, length: int) -> None:
-    longest = model_config(patcher).unet.motion_modules.max_frames
-    if length > longest:
-        raise InputError(f"a window of {length} frames; the model takes at most {longest} at once: give a shorter one")
 
 
 def sigmas_for(patcher: comfy.model_patcher.ModelPatcher, scheduler: str, steps: int) -> Tensor:
@@ -45,22 +41,43 @@ def sigmas_for(patcher: comfy.model_patcher.ModelPatcher, scheduler: str, steps:
     return comfy.samplers.calculate_sigmas(patcher.get_model_object(SAMPLING), scheduler, steps)
 
 
-def sample(patcher, positive, negative, latent: dict, seed: int, cfg: float, sampler: str, steps: Tensor) -> dict:
-    """Return the LATENT that core's sampler `sampler` makes over the sigmas `steps`, with previews and progress."""
+def check_length(patcher: comfy.model_patcher.ModelPatcher, length: int) -> None:
+    """Raise InputError for a window or clip longer than a MODEL of ours takes."""
+    longest = model_config(patcher).unet.motion_modules.max_frames
+    if length > longest:
+        raise InputError(f"a window of {length} frames; the model takes at most {longest} at once: give a shorter one")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How core's sampler `sampler` goes over the sigmas `steps`."""
+
+    cfg: float
+    sampler: str
+    steps: Tensor
+    seed: int
+
+    def run(self, patcher, noise: Tensor, positive, negative, start: Tensor, mask: Tensor | None, show) -> Tensor:
+        """Return the latents (F, C, h, w); `show` is core's preview callback."""
+        return comfy.sample.sample_custom(
+            patcher,
+            noise,
+            self.cfg,
+            comfy.samplers.sampler_object(self.sampler),
+            self.steps,
+            positive,
+            negative,
+            start,
+            noise_mask=mask,
+            callback=show,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed=self.seed,
+        )
+
+
+def sample(patcher, positive, negative, latent: dict, how: Sampling) -> dict:
+    """Return the LATENT of a whole video, with previews and progress."""
     start = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"])
-    noise = comfy.sample.prepare_noise(start, seed, latent.get("batch_index"))
-    samples = comfy.sample.sample_custom(
-        patcher,
-        noise,
-        cfg,
-        comfy.samplers.sampler_object(sampler),
-        steps,
-        positive,
-        negative,
-        start,
-        noise_mask=latent.get("noise_mask"),
-        callback=latent_preview.prepare_callback(patcher, len(steps) - 1),
-        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        seed=seed,
-    )
-    return {**latent, "samples": samples}
+    noise = comfy.sample.prepare_noise(start, how.seed, latent.get("batch_index"))
+    show = latent_preview.prepare_callback(patcher, len(how.steps) - 1)
+    return {**latent, "samples": how.run(patcher, noise, positive, negative, start, latent.get("noise_mask"), show)}

@@ -123,10 +123,8 @@ class InhabitWindowedSampler(io.ComfyNode):
         chosen(sampler, host_sampling.SAMPLERS, "sampler")
         chosen(scheduler, host_sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
+        how = host_sampling.Sampling(cfg, sampler, host_sampling.sigmas_for(model, scheduler, steps), seed)
         if long_video == "clips":
-            sigmas = host_sampling.sigmas_for(model, scheduler, steps)
-            wanted = (positive, negative, latent, seed, cfg, sampler, sigmas, length, overlap)
-            return io.NodeOutput(host_clips.sample_clips(model, *wanted))
+            return io.NodeOutput(host_clips.sample_clips(model, positive, negative, latent, how, length, overlap))
         model = host_sampling.with_windows(model, length, overlap, random_offset=True)
-        sigmas = host_sampling.sigmas_for(model, scheduler, steps)
-        return io.NodeOutput(host_sampling.sample(model, positive, negative, latent, seed, cfg, sampler, sigmas))
+        return io.NodeOutput(host_sampling.sample(model, positive, negative, latent, how))

@@ -6,7 +6,6 @@ device sees one window of frames at a time, whether a video has 64 frames or 640
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -48,7 +47,8 @@ class Settings:
     seed        0 … 2^64 - 1, of the initial noise and of the window offsets.
     window      frames denoised together, at most `max_frames` of the motion modules.
     overlap     frames that neighbouring windows share; in "clips", the motion frames taken over from the last clip.
-    long_video  "windows" (HIA prompt travel) or "clips" (AA2 motion frames).
+    long_video  "windows" (HIA) or "clips" (AA2 motion frames).
+    prompt_travel  shift all windows by a random offset at every step (HIA); False leaves them in place.
     gamma       SNR shift (HIA algorithm 1); None samples the schedule as trained.
     """
 
@@ -58,16 +58,17 @@ class Settings:
     window: int
     overlap: int
     long_video: LongVideo
+    prompt_travel: bool
     gamma: float | None
 
     @classmethod
-    def of(cls, config: ModelConfig, seed: int, long_video: LongVideo, gamma: float | None, **given) -> Settings:
+    def of(cls, config: ModelConfig, given: dict, **fixed) -> Settings:
         """Fill the None of `given` from the model's defaults. Raises InputError for values that cannot work."""
         defaults = config.sampling
         values = {name: getattr(defaults, name) if value is None else value for name, value in given.items()}
         if given["window"] is not None and given["overlap"] is None:
             values["overlap"] = min(defaults.overlap, values["window"] - 1)
-        settings = cls(seed=seed, long_video=long_video, gamma=gamma, **values)
+        settings = cls(**fixed, **values)
         settings._check(config)
         return settings
 
@@ -112,7 +113,6 @@ def animate(
     model            on the device and in the dtype to compute in; the noise schedule itself runs in float32.
     reference_image  (1, H, W, 3) 0…1.
     context          (1, L, D) tokens of a vision encoder for the cross-attention of models that have it.
-    prompt_travel    shift the windows at every step by a random offset (HIA); False leaves them in place.
     reference_noise  start from the reference, diffused to the last timestep (HIA), instead of noise alone; with zero
                      terminal SNR nearly the same.
     without          mechanisms to switch off, as an ablation or for a model that has not learned them yet.
@@ -122,7 +122,8 @@ def animate(
     The rest is described at `Settings`. Raises InputError for sizes or settings that cannot work.
     """
     given = {"steps": steps, "guidance": guidance, "window": window, "overlap": overlap}
-    settings = Settings.of(model.config, seed, long_video, gamma, **given)
+    fixed = {"seed": seed, "long_video": long_video, "prompt_travel": prompt_travel, "gamma": gamma}
+    settings = Settings.of(model.config, given, **fixed)
     check_size("the driving video", *conditions.size, model.config.size_multiple)
     scheduler = make_scheduler(model.config.schedule, settings.gamma)
     scheduler.set_timesteps(settings.steps)
@@ -138,8 +139,6 @@ def animate(
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
     keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None
-    if settings.long_video == "windows" and not prompt_travel:
-        sample = functools.partial(_sample_windows, travel=False)
     latents = sample(denoiser, scheduler, noise, settings, keep, progress, callback)
     return _decode(codec, latents, settings.window, conditions.size)
 
@@ -294,11 +293,13 @@ def _sample_windows(
     keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
-    travel: bool = True,
 ) -> Tensor:
     """HIA §3.4: every step denoises all windows, shifted by a random offset if they travel, and averages overlaps."""
     shape = (denoiser.frames, settings.window, settings.overlap)
-    plan = [step_windows(*shape, settings.seed, step) if travel else windows(*shape) for step in range(settings.steps)]
+    plan = [
+        step_windows(*shape, settings.seed, step) if settings.prompt_travel else windows(*shape)
+        for step in range(settings.steps)
+    ]
     latents, everything = noise, list(range(denoiser.frames))
     with _bar(sum(map(len, plan)), progress) as bar:
         for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):
