@@ -34,12 +34,14 @@ class Weights:
     tensors: by the file's own names.
     others: names of entries that are no tensors (epoch, global_step, …).
     settings: a diffusers folder's config.json, or what the header of our motion-module files says; else empty.
+    header: a .safetensors file's own metadata, text by name; else empty.
     """
 
     source: str
     tensors: dict[str, Tensor]
     others: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -74,7 +76,7 @@ def read_safetensors(path: str | Path) -> Weights:
         raise InputError(
             f"{path} ({size} bytes) is not a complete .safetensors file: copy or download it again"
         ) from error
-    return Weights(str(path), tensors, settings=json.loads(header.get(MOTION_KEY, "{}")))
+    return Weights(str(path), tensors, settings=json.loads(header.get(MOTION_KEY, "{}")), header=header)
 
 
 def read_pickled(path: str | Path) -> Weights:

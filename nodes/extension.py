@@ -9,6 +9,7 @@ from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, Inhab
 from .folders import register_model_folders
 from .guider import InhabitAnimationGuider
 from .loader import InhabitModelLoader
+from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
@@ -21,6 +22,7 @@ from .skeleton import InhabitSkeletonRenderer
 NODES: list[type[io.ComfyNode]] = [
     InhabitModelLoader,
     InhabitAssembleModel,
+    InhabitLoRALoader,
     InhabitSampleScene,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,

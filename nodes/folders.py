@@ -13,11 +13,13 @@ from ..models import BUNDLED
 FOLDER = "inhabit"
 CHECKPOINTS = "checkpoints"
 MOTION_MODULES = "animatediff_models"  # as AnimateDiff's packs name it
+LORAS = "loras"
+BUNDLED_LORAS = BUNDLED.parent / "loras"
 EXTENSIONS = {".safetensors", ".sft"}
 
 
 def register_model_folders() -> None:
-    """Add `models/inhabit`, the bundled assets and `models/animatediff_models` to ComfyUI's folders.
+    """Add `models/inhabit`, the bundled assets and LoRAs, and `models/animatediff_models` to ComfyUI's folders.
 
     Paths from extra_model_paths.yaml, and what other packs registered, stay.
     """
@@ -26,11 +28,20 @@ def register_model_folders() -> None:
     known[FOLDER] = (_with_paths(paths, _default(FOLDER), str(BUNDLED.parent)), set(extensions) | EXTENSIONS)
     paths, extensions = known.get(MOTION_MODULES, ([], EXTENSIONS))
     known[MOTION_MODULES] = (_with_paths(paths, _default(MOTION_MODULES)), set(extensions))
+    paths, extensions = known.get(LORAS, ([_default(LORAS)], EXTENSIONS))
+    known[LORAS] = (_with_paths(paths, str(BUNDLED_LORAS)), set(extensions))
 
 
 def checkpoint_names() -> list[str]:
     """Return the names of all checkpoints of ours, the bundled one first."""
-    return [BUNDLED.name, *(name for name in names_in(FOLDER) if name != BUNDLED.name)]
+    loras = {os.path.join(BUNDLED_LORAS.name, name) for name in _bundled_loras()}  # in a folder of the bundled assets'
+    return [BUNDLED.name, *(name for name in names_in(FOLDER) if name != BUNDLED.name and name not in loras)]
+
+
+def lora_names() -> list[str]:
+    """Return the names of all LoRAs, those that come with the pack first."""
+    bundled = _bundled_loras()
+    return [*bundled, *(name for name in names_in(LORAS) if name not in bundled)]
 
 
 def checkpoint_path(name: str) -> Path:
@@ -58,6 +69,10 @@ def fingerprint(*paths: Path) -> str:
     """Return what changes when one of the files is replaced."""
     found = [(path, path.stat()) for path in paths]
     return " ".join(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in found)
+
+
+def _bundled_loras() -> list[str]:
+    return sorted(path.name for path in BUNDLED_LORAS.glob("*.safetensors"))
 
 
 def _default(folder: str) -> str:

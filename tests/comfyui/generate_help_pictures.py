@@ -141,6 +141,10 @@ def assemble_model() -> Image.Image:
     return boxes([files, ["Inhabit\nAssemble Model"], ["model", "vae"]])
 
 
+def lora_loader() -> Image.Image:
+    return boxes([["model", "lora\na .safetensors file"], ["Inhabit\nLoRA Loader"], ["model + strength x lora"]])
+
+
 def sample_scene() -> Image.Image:
     scene, frame = clip("object"), 12
     return grid(
@@ -368,6 +372,7 @@ def paste_back_picture() -> Image.Image:
 PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitModelLoader": model_loader,
     "InhabitAssembleModel": assemble_model,
+    "InhabitLoRALoader": lora_loader,
     "InhabitSampleScene": sample_scene,
     "InhabitSkeletonRenderer": skeleton_renderer,
     "InhabitShapeAgnosticMask": shape_mask,

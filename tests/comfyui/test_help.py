@@ -15,7 +15,7 @@ from .server import PACK, ROOT, ComfyServer
 
 PAGES = ROOT / "web" / "docs"
 NAMES = sorted(path.stem for path in PAGES.glob("*.md"))
-FILES = {"checkpoint", "motion_module", "inhabit"}  # choices that differ from machine to machine
+FILES = {"checkpoint", "motion_module", "inhabit", "lora"}  # choices that differ from machine to machine
 LONGEST_LIST = 8  # choices that a page names
 ITEM = re.compile(r"- `(\w+)` \((.+?)\): .+")  # a list, since the help panel is too narrow for tables
 OPEN_LIBRARY = "() => inhabitApp.extensionManager.sidebarTab.toggleSidebarTab('node-library')"

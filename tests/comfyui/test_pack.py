@@ -35,6 +35,7 @@ SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "ste
 CONTRACT = {
     "InhabitModelLoader": (["COMBO"], ["MODEL", "VAE"]),
     "InhabitAssembleModel": (["COMBO", "COMBO", "COMBO"], ["MODEL", "VAE"]),
+    "InhabitLoRALoader": (["MODEL", "COMBO", "FLOAT"], ["MODEL"]),
     "InhabitSampleScene": (
         ["COMBO", "INT", "INT", "INT", "INT"],
         ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
