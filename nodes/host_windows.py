@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..sampling.windows import step_windows, window_weights, windows
 from .host_conds import PER_FRAME
+from .host_control import WindowControls
 from .host_run import RUN, Run
 
 
@@ -16,7 +17,7 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
     """Context windows over the frames of any model: the batch of 4-D latents, the time axis of 5-D ones.
 
     Core's handler of 0.3.64 never slices the model's conds; this one slices `PER_FRAME`, and of other models whatever
-    is as long as the video on that axis. `random_offset`: HIA's prompt travel.
+    is as long as the video on that axis, and ControlNets' hints. `random_offset`: HIA's prompt travel.
     """
 
     def __init__(self, length: int, overlap: int, random_offset: bool = False) -> None:
@@ -29,7 +30,11 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
 
     def get_resized_cond(self, cond_in: list[dict] | None, x_in: Tensor, window: list[int], device=None):
         """Return the conditioning with every per-frame value sliced to the window."""
-        return None if cond_in is None else [_windowed(cond, window, x_in) for cond in cond_in]
+        axis = frame_axis(x_in)
+        return self._resized(cond_in, x_in, window, WindowControls(window, axis, x_in.shape[axis]))
+
+    def _resized(self, conds: list[dict] | None, x_in: Tensor, window: list[int], controls: WindowControls):
+        return None if conds is None else [_windowed(cond, window, x_in, controls) for cond in conds]
 
     def execute(self, calc_cond_batch, model, conds, x_in: Tensor, timestep: Tensor, model_options: dict):
         """Return core's prediction for every conditioning, the weighted mean over the windows."""
@@ -40,7 +45,8 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
         for window in self._windows(x_in.shape[axis], timestep, model_options["transformer_options"]):
             comfy.model_management.throw_exception_if_processing_interrupted()
             model_options["transformer_options"]["inhabit_window"] = window
-            parts = [self.get_resized_cond(cond, x_in, window) for cond in conds]
+            controls = WindowControls(window, axis, x_in.shape[axis])
+            parts = [self._resized(cond, x_in, window, controls) for cond in conds]
             outputs = calc_cond_batch(
                 model, parts, x_in[*every, window], timestep[window] if axis == 0 else timestep, model_options
             )
@@ -64,8 +70,10 @@ def frame_axis(latents: Tensor | list[int]) -> int:
     return 0 if len(shape) == 4 else 2
 
 
-def _windowed(cond: dict, window: list[int], latents: Tensor) -> dict:
+def _windowed(cond: dict, window: list[int], latents: Tensor, controls: WindowControls) -> dict:
     sliced = {key: _of_window(value, window, latents) for key, value in cond.items()}
+    if "control" in cond:
+        sliced["control"] = controls.of(cond["control"])
     sliced["model_conds"] = {
         key: _cond_of_window(key, value, window, latents) for key, value in cond["model_conds"].items()
     }

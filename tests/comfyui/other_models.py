@@ -14,10 +14,14 @@ from comfy.cli_args import args
 
 args.cpu = True  # before anything of ComfyUI asks for a device
 
+import comfy.cldm.cldm  # noqa: E402
 import comfy.conds  # noqa: E402
+import comfy.controlnet  # noqa: E402
 import comfy.model_base  # noqa: E402
 import comfy.model_patcher  # noqa: E402
+import comfy.ops  # noqa: E402
 import comfy.supported_models  # noqa: E402
+import comfy.t2i_adapter.adapter  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows  # noqa: E402
 
 import nodes  # noqa: E402
@@ -28,10 +32,10 @@ TINY = {
     "in_channels": 4,
     "out_channels": 4,
     "model_channels": 32,
-    "num_res_blocks": [1, 1],
+    "num_res_blocks": [2, 2],
     "channel_mult": [1, 2],
-    "transformer_depth": [1, 1],
-    "transformer_depth_output": [1, 1, 1, 1],
+    "transformer_depth": [1, 1, 1, 1],
+    "transformer_depth_output": [1, 1, 1, 1, 1, 1],
     "transformer_depth_middle": 1,
     "context_dim": 16,
     "num_heads": 2,
@@ -59,11 +63,15 @@ class VideoModel(comfy.model_base.BaseModel):
         return {**super().extra_conds(**kwargs), "frame_values": comfy.conds.CONDRegular(values)}
 
 
-def patcher(model, network: torch.nn.Module | None = None) -> comfy.model_patcher.ModelPatcher:
-    model.diffusion_model = network or model.diffusion_model
+def randomised(network: torch.nn.Module) -> torch.nn.Module:
     generator = torch.manual_seed(0)
-    for parameter in model.diffusion_model.parameters():
+    for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
+    return network
+
+
+def patcher(model, network: torch.nn.Module | None = None) -> comfy.model_patcher.ModelPatcher:
+    model.diffusion_model = randomised(network or model.diffusion_model)
     return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
 
 
@@ -79,17 +87,64 @@ def video_model() -> comfy.model_patcher.ModelPatcher:
     return patcher(VideoModel(config, comfy.model_base.ModelType.FLOW), FrameByFrame())
 
 
-def gap(model, latent: torch.Tensor, travel: bool) -> float:
+def control_net() -> comfy.controlnet.ControlNet:
+    settings = {name: value for name, value in TINY.items() if name not in ("out_channels", "transformer_depth_output")}
+    network = comfy.cldm.cldm.ControlNet(**settings, hint_channels=3, operations=comfy.ops.disable_weight_init)
+    return comfy.controlnet.ControlNet(randomised(network), load_device=torch.device("cpu"))
+
+
+def t2i_adapter() -> comfy.controlnet.T2IAdapter:
+    network = randomised(comfy.t2i_adapter.adapter.Adapter_light(channels=[32, 64], nums_rb=1, cin=192))
+    return comfy.controlnet.T2IAdapter(network, 3, 8, "nearest-exact", torch.device("cpu"))
+
+
+def sides(control=None) -> tuple[list, list]:
+    """Return positive and negative, each seeing the same control."""
+    context = torch.randn(1, 7, 16, generator=torch.manual_seed(1))
+    values = {} if control is None else {"control": control, "control_apply_to_uncond": False}
+    return [[context, dict(values)]], [[-context, dict(values)]]
+
+
+def sampled(model, latent: torch.Tensor, control=None) -> torch.Tensor:
+    [result] = nodes.common_ksampler(model, 3, 3, 2.0, "euler", "simple", *sides(control), {"samples": latent})
+    assert torch.isfinite(result["samples"]).all() and result["samples"].std() > 0.1
+    return result["samples"]
+
+
+def gap(model, latent: torch.Tensor, travel: bool, control=None) -> float:
     """Return how much sampling in windows differs from sampling the whole at once."""
     windows = InhabitContextWindows.execute(model, LENGTH, OVERLAP, travel).args[0]
-    context = torch.randn(1, 7, 16, generator=torch.manual_seed(1))
-    sides = [[context, {}]], [[-context, {}]]
-    whole, parts = (
-        nodes.common_ksampler(each, 3, 3, 2.0, "euler", "simple", *sides, {"samples": latent})[0]["samples"]
-        for each in (model, windows)
-    )
-    assert torch.isfinite(whole).all() and whole.std() > 0.1
+    whole, parts = (sampled(each, latent, control) for each in (model, windows))
     return float((whole - parts).abs().max() / whole.abs().max())
+
+
+def controls() -> dict[str, object]:
+    """Return the gaps with hints, one a frame, fewer, one for all, and in a chain; and what the networks were given."""
+    model, latent, generator = picture_model(), torch.zeros(FRAMES, 4, 8, 8), torch.manual_seed(2)
+    plain, gaps, effects = sampled(model, latent), {}, {}
+    chain = t2i_adapter().set_cond_hint(torch.rand(FRAMES, 3, 64, 64, generator=generator), 0.7)
+    last = control_net().set_previous_controlnet(chain)
+    made = {"ControlNet": control_net(), "T2I adapter": t2i_adapter(), "few": control_net(), "one": t2i_adapter()}
+    made["chain"] = last
+    for name, control in made.items():
+        hint = torch.rand({"few": 3, "one": 1}.get(name, FRAMES), 3, 64, 64, generator=generator)
+        control.set_cond_hint(hint, 0.8)
+        gaps[name] = max(gap(model, latent, travel, control) for travel in (True, False))
+        effects[name] = float((sampled(model, latent, control) - plain).abs().max() / plain.abs().max())
+        assert control.cond_hint_original is hint and control.cond_hint is None, "the user's object stays as it was"
+    assert last.previous_controlnet is chain
+    return {"control gaps": gaps, "control effects": effects, "batches": batches(model, latent, made["ControlNet"])}
+
+
+def batches(model, latent: torch.Tensor, control) -> list[int]:
+    """Return how many frames the ControlNet's network is given in windows that stay in place."""
+    seen = []
+    hook = control.control_model.register_forward_pre_hook(
+        lambda _, __, named: seen.append(len(named["x"])), with_kwargs=True
+    )
+    sampled(InhabitContextWindows.execute(model, LENGTH, OVERLAP, False).args[0], latent, control)
+    hook.remove()
+    return sorted(set(seen))
 
 
 @torch.inference_mode()
@@ -98,7 +153,7 @@ def main() -> dict[str, float | int]:
     for travel in (True, False):
         report[f"pictures, travel {travel}"] = gap(picture_model(), torch.zeros(FRAMES, 4, 8, 8), travel)
         report[f"video, travel {travel}"] = gap(video, torch.zeros(1, 16, FRAMES, 8, 8), travel)
-    return {"gaps": report, "lengths": sorted(set(video.model.diffusion_model.lengths))}
+    return {"gaps": report, "lengths": sorted(set(video.model.diffusion_model.lengths)), **controls()}
 
 
 if __name__ == "__main__":

@@ -8,14 +8,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .server import COMFYUI
 
 
-def test_windows_change_nothing_where_frames_do_not_see_each_other():
+@pytest.fixture(scope="module")
+def report() -> dict:
     command = [sys.executable, str(Path(__file__).with_name("other_models.py"))]
     environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_windows_change_nothing_where_frames_do_not_see_each_other(report: dict):
     assert len(report["gaps"]) == 4 and max(report["gaps"].values()) <= 1e-4, report
     assert report["lengths"] == [4, 11], "the whole, and windows of it"
+
+
+def test_every_window_sees_its_own_hints_of_control_nets(report: dict):
+    """Core alone, with the whole video at once, is the yardstick."""
+    assert len(report["control gaps"]) == 5 and max(report["control gaps"].values()) <= 1e-4, report
+    assert min(report["control effects"].values()) > 1e-2, report
+
+
+def test_positive_and_negative_share_a_window_s_control(report: dict):
+    assert report["batches"] == [8], "two conditionings of four frames in one call"
