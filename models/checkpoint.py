@@ -1,11 +1,13 @@
 """The single checkpoint file: safetensors with the model's configuration as JSON in the header.
 
-Keys: `denoiser.* reference.* motion.* objects.*`, and `vae.*` when an autoencoder is bundled.
+Keys: `denoiser.* reference.* motion.* objects.*`, and `vae.*` when an autoencoder is bundled. Position tables are not
+stored where they are what their formula gives.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,13 +20,15 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .autoencoder import LatentCodec, PatchAutoencoder
 from .config import ModelConfig
-from .layers import for_inference
+from .layers import for_inference, sinusoids
 from .model import AnimationModel
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
 CONFIG_KEY = "inhabit.config"
 PART = 64  # tensors that share a mapping of their file, whose memory is free again when all are converted
 MOTION_KEY = "inhabit.motion_modules"  # in the header of files that hold motion modules alone
+TABLE = ".pos_embed.pe"  # ends the names of position tables
+BLOCK = re.compile(r"motion_modules\..*\.norm1\.weight$")  # of motion modules, which have a table each
 _COMFY_PREFIX = "model.diffusion_model."  # ComfyUI's ModelSave puts it before every key of ours,
 _COMFY_KEYS = {"v_pred", "ztsnr"}  # adds these, and keeps no header, so that the configuration travels as a tensor
 
@@ -45,7 +49,7 @@ def save(path: str | Path, model: AnimationModel, vae: PatchAutoencoder | None =
         dtype: storage type; None keeps each tensor's own.
         metadata: further header entries (ModelSpec: `modelspec.author`, `modelspec.description`, …).
     """
-    tensors = model.state_dict()
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if not _is_formula(name, tensor)}
     if vae is not None:
         tensors |= {f"vae.{name}": tensor for name, tensor in vae.state_dict().items()}
     header = {
@@ -192,6 +196,13 @@ def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor.detach().to("cpu", dtype).contiguous()
 
 
+def _is_formula(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor is a position table that `sinusoids` gives again, to the last bit."""
+    if not name.endswith(TABLE) or tensor.dtype != torch.float32:
+        return False
+    return torch.equal(tensor.cpu(), sinusoids(tensor.shape[2], tensor.shape[1]))
+
+
 def _open(path: str | Path):
     if not Path(path).is_file():
         raise InputError(f"checkpoint {path} does not exist: give an existing .safetensors file")
@@ -223,7 +234,18 @@ def _read(path: str | Path, device, dtype: torch.dtype | None, keep: Callable[[s
             with _open(path) as file:
                 for name in network[start : start + size]:
                     tensors[name] = _placed(file.get_tensor(keys[name]), name, device, dtype)
-    return tensors
+    return tensors | _tables_left_out(tensors, path, device, dtype)
+
+
+def _tables_left_out(tensors: dict[str, Tensor], path: str | Path, device, dtype: torch.dtype | None) -> dict:
+    """The position tables that `save` left out, one for each block of the motion modules read."""
+    blocks = {name.removesuffix(".norm1.weight"): norm for name, norm in tensors.items() if BLOCK.search(name)}
+    missing = {block + TABLE: norm for block, norm in blocks.items() if block + TABLE not in tensors}
+    length = read_config(path).unet.motion_modules.max_frames if missing else 0
+    return {
+        name: _placed(sinusoids(len(norm), length), name, device, norm.dtype if dtype is None else dtype)
+        for name, norm in missing.items()
+    }
 
 
 def _as_stored(path: str | Path, key: str, device, dtype: torch.dtype | None) -> bool:

@@ -62,7 +62,8 @@ class MotionGuiderConfig(_Frozen):
     channels: tuple[int, ...] = (16, 32, 96, 256)
     depth: bool = True  # depth-wise modulation of AA2; v1 weights: False
     temporal: bool = True  # the 3-D convolution of AA2; v1 weights: False
-    blur: bool = False  # motion-blur maps of the hands (HIA §3.2)
+    # widths of the branch that reads the hands' motion-blur maps (HIA §3.2), as many as `channels`; None: no branch
+    blur: tuple[int, ...] | None = None
     heads: int = 8
 
 
@@ -133,6 +134,11 @@ class ModelConfig(_Frozen):
             raise ValueError(
                 f"motion.channels has {len(self.motion.channels)} widths, a downscale of {guider_downscale}, but "
                 f"latent.downscale is {self.latent.downscale}: they must be equal"
+            )
+        if self.motion.blur is not None and len(self.motion.blur) != len(self.motion.channels):
+            raise ValueError(
+                f"motion.blur has {len(self.motion.blur)} widths, motion.channels {len(self.motion.channels)}: "
+                "give as many, or null"
             )
         if self.autoencoder and self.autoencoder.patch != self.latent.downscale:
             raise ValueError(

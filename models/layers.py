@@ -252,15 +252,19 @@ class ReferenceLookup(nn.Module):
         return x, rearrange(seen, "b (f h w) c -> (b f) c h w", **places)
 
 
+def sinusoids(channels: int, length: int) -> Tensor:
+    """Frame positions (1, length, channels): sines at even, cosines at odd channels."""
+    position = torch.arange(length)[:, None]
+    rates = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
+    return torch.stack([torch.sin(position * rates), torch.cos(position * rates)], dim=-1).reshape(1, length, channels)
+
+
 class PositionTable(nn.Module):
-    """Sinusoidal frame positions (sines at even, cosines at odd channels); saved with the weights, as published."""
+    """Sinusoidal frame positions; part of the weights, as published."""
 
     def __init__(self, channels: int, length: int) -> None:
         super().__init__()
-        position = torch.arange(length)[:, None]
-        rates = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
-        table = torch.stack([torch.sin(position * rates), torch.cos(position * rates)], dim=-1)
-        self.register_buffer("pe", table.reshape(1, length, channels))
+        self.register_buffer("pe", sinusoids(channels, length))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.pe[:, : x.shape[1]].to(x)

@@ -86,8 +86,8 @@ class MotionGuider(nn.Module):
             self.temporal = operations.Conv3d(width, width, 3, padding=1)
             nn.init.zeros_(self.temporal.weight)  # Not in paper: a residual that starts at zero
             nn.init.zeros_(self.temporal.bias)
-        if guider.blur:  # HIA §3.2, added to the features through an output that starts at zero
-            self.blur = SkeletonEncoder(3, guider.channels, config.unet.block_out_channels[0], operations)
+        if guider.blur is not None:  # HIA §3.2, added to the features through an output that starts at zero
+            self.blur = SkeletonEncoder(3, guider.blur, config.unet.block_out_channels[0], operations)
 
     def forward(
         self,
@@ -123,7 +123,11 @@ class MotionGuider(nn.Module):
         return rearrange(features, "(b f) c h w -> b f c h w", b=batch)
 
     def _blur_features(self, blur: Tensor) -> Tensor:
-        """(B·F, C0, h, w); off the hands the encoder sees zeros, movement as -1…1."""
+        """(B·F, C0, h, w), movement as -1…1; exactly 0 off the hands.
+
+        # Not in paper: that they are 0 there, so that the rest of the picture is what it is without the maps.
+        """
         movement, sharpness = blur.flatten(0, 1).split([2, 1], dim=1)
         maps = torch.cat([2 * movement - 1, sharpness], dim=1).contiguous(memory_format=torch.channels_last)
-        return self.blur.conv_out(ConvEncoder.forward(self.blur, maps))
+        features = self.blur.conv_out(ConvEncoder.forward(self.blur, maps))
+        return features * (F.adaptive_max_pool2d(sharpness, features.shape[-2:]) > 0)

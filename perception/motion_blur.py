@@ -19,6 +19,7 @@ from .regions import fill_hull
 
 HANDS = ("left", "right")
 FASTEST = 0.1  # Not in paper: a movement of this share of the frame's side in one frame is the map's end
+MARGIN = 0.25  # of the hand's longer side, around it
 SMALLEST_CROP = 8  # pixels a side: below this a Laplacian tells nothing
 WORDS = {"blurred": 0.1, "sharp": 0.9}
 OVERRIDE = re.compile(r"(left|right|both)(?:\s+(\d+)(?:\s*-\s*(\d*))?)?\s+(sharp|blurred|[0-9.]+)")
@@ -39,23 +40,29 @@ class HandBlur:
 
 
 def measure_hand_blur(
-    poses: Sequence[dict] | Sequence[Sequence[Pose]], width: int, height: int, driving_FHWC: Tensor | None = None
+    poses: Sequence[dict] | Sequence[Sequence[Pose]],
+    width: int,
+    height: int,
+    driving_FHWC: Tensor | None = None,
+    *,
+    before: Sequence[Sequence[Pose]] | None = None,
+    typical: float | None = None,
 ) -> HandBlur:
     """Measure how the hands of a clip move, and how sharp they are in the driving video (HIA eq. 3).
 
     Movement is v_i = p_i - p_{i-1}, the mean over a hand's points that both frames have. Sharpness is the variance s of
-    the Laplacian of the hand's crop. # Not in paper: a hand's first frame has the movement of the next; s is brought to
-    0…1 as s / (s + the clip's median), and is 0.5 where it cannot be measured or no driving video is given.
+    the Laplacian of the hand's crop. # Not in paper: a hand's first frame has the movement of the next; the crop has a
+    margin of a quarter, since blur shows at the outline; s is brought to 0…1 as s / (s + the typical s), and is 0.5
+    where it cannot be measured or no driving video is given.
 
     driving_FHWC: IMAGE (F, H, W, 3), 0…1, of width × height pixels and as many frames as poses.
-    Raises InputError where these differ.
+    before: the poses one frame before each of `poses`, for frames that do not follow each other; None: they do.
+    typical: the variance of an ordinary hand, grey values of 0…255; None: the clip's median.
+    Raises InputError where driving video and poses differ in length or size.
     """
     if len(poses) and isinstance(poses[0], dict):
         poses = parse_poses(poses, width, height)
-    points = np.zeros((len(poses), 2, 21, 3), np.float32)
-    for index, people in enumerate(poses):
-        if people:
-            points[index] = people[0].left_hand, people[0].right_hand
+    points = _hand_points(poses)
     present = (points[..., 2] > 0).any(axis=-1)
     if driving_FHWC is None:
         sharpness = np.where(present, 0.5, 0.0)
@@ -66,8 +73,9 @@ def measure_hand_blur(
             "make them equal"
         )
     else:
-        sharpness = _relative(_laplacian_variance(to_uint8(driving_FHWC), points), present)
-    return HandBlur(points, _movement(points), sharpness.astype(np.float32))
+        sharpness = _relative(_laplacian_variance(to_uint8(driving_FHWC), points), present, typical)
+    movement = _movement_over_time(points) if before is None else _movement(points, _hand_points(before))
+    return HandBlur(points, movement, sharpness.astype(np.float32))
 
 
 def override_sharpness(blur: HandBlur, text: str) -> HandBlur:
@@ -130,14 +138,27 @@ def _frames(first: str | None, last: str | None) -> slice:
     return slice(int(first), int(last) + 1 if last else None)
 
 
-def _movement(points: np.ndarray) -> np.ndarray:
-    """(F, 2, 2) from (F, 2, 21, 3)."""
-    both = (points[1:, ..., 2] > 0) & (points[:-1, ..., 2] > 0)
-    steps = (points[1:, ..., :2] - points[:-1, ..., :2]) * both[..., None]
-    mean = steps.sum(axis=2) / np.maximum(both.sum(axis=2), 1)[..., None]
-    movement = np.zeros((len(points), 2, 2), np.float32)
-    movement[1:] = mean
-    known = np.concatenate([np.zeros((1, 2), bool), both.any(axis=-1)]) if len(points) else np.zeros((0, 2), bool)
+def _hand_points(poses: Sequence[Sequence[Pose]]) -> np.ndarray:
+    """(F, 2, 21, 3) of the first person's hands, zeros where nobody is."""
+    points = np.zeros((len(poses), 2, 21, 3), np.float32)
+    for index, people in enumerate(poses):
+        if people:
+            points[index] = people[0].left_hand, people[0].right_hand
+    return points
+
+
+def _movement(points: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """(F, 2, 2) from (F, 2, 21, 3) of every frame and of the one before it; 0 where no point is in both."""
+    both = (points[..., 2] > 0) & (before[..., 2] > 0)
+    steps = (points[..., :2] - before[..., :2]) * both[..., None]
+    return (steps.sum(axis=2) / np.maximum(both.sum(axis=2), 1)[..., None]).astype(np.float32)
+
+
+def _movement_over_time(points: np.ndarray) -> np.ndarray:
+    """(F, 2, 2) from (F, 2, 21, 3) of consecutive frames; where a hand begins, the movement of its next frame."""
+    before = np.concatenate([np.zeros_like(points[:1]), points[:-1]])
+    movement = _movement(points, before)
+    known = ((points[..., 2] > 0) & (before[..., 2] > 0)).any(axis=-1)
     for frame in range(len(points) - 1):
         begins = ~known[frame] & known[frame + 1]
         movement[frame, begins] = movement[frame + 1, begins]
@@ -153,15 +174,18 @@ def _laplacian_variance(driving: np.ndarray, points: np.ndarray) -> np.ndarray:
             inside = keypoints[keypoints[:, 2] > 0, :2]
             if not len(inside):
                 continue
-            left, top = np.floor(inside.min(axis=0)).astype(int).clip(0)
-            right, bottom = np.ceil(inside.max(axis=0)).astype(int) + 1
+            low, high = inside.min(axis=0), inside.max(axis=0)
+            margin = MARGIN * (high - low).max()
+            left, top = np.floor(low - margin).astype(int).clip(0)
+            right, bottom = np.ceil(high + margin).astype(int).clip(0) + 1
             crop = grey[top:bottom, left:right]
             if min(crop.shape) >= SMALLEST_CROP:
                 variance[frame, hand] = cv2.Laplacian(crop, cv2.CV_64F).var()
     return variance
 
 
-def _relative(variance: np.ndarray, present: np.ndarray) -> np.ndarray:
+def _relative(variance: np.ndarray, present: np.ndarray, typical: float | None) -> np.ndarray:
     measured = variance[variance > 0]
-    median = np.median(measured) if len(measured) else 1.0
-    return np.where(present, np.where(variance > 0, variance / (variance + median), 0.5), 0.0)
+    if typical is None:
+        typical = np.median(measured) if len(measured) else 1.0
+    return np.where(present, np.where(variance > 0, variance / (variance + typical), 0.5), 0.0)

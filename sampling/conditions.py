@@ -159,7 +159,7 @@ def motion_inputs(conditions: DrivingConditions, window: list[int], config: Mode
     """Return what the motion guider reads of one window: skeleton (1, F, 3, H, W), depth (1, F, 1, H, W), blur maps
     (1, F, 3, H, W); None for what is not given or what the model has no network for."""
     depth = conditions.depth if config.motion.depth else None
-    blur = conditions.blur if config.motion.blur else None
+    blur = conditions.blur if config.motion.blur is not None else None
     planes = (conditions.skeleton, None if depth is None else depth.unsqueeze(-1), blur)
     return [None if plane is None else rearrange(plane[window], "f h w c -> 1 f c h w") for plane in planes]
 
@@ -172,7 +172,7 @@ def log_unused(config: ModelConfig, conditions: DrivingConditions) -> None:
         logger.info("model %s has no object guider: the object mask is not used", config.name)
     if conditions.depth is not None and not config.motion.depth:
         logger.info("model %s reads no depth: it is not used", config.name)
-    if conditions.blur is not None and not config.motion.blur:
+    if conditions.blur is not None and config.motion.blur is None:
         logger.info("model %s reads no motion-blur maps: they are not used", config.name)
 
 

@@ -18,7 +18,7 @@ from .puppet import Puppet
 from .scene import HELD_OUT_SEED, Frame, Scene
 
 SMALLEST, LARGEST = 96, 512
-SHUTTER = 0.75  # share of the frame time the shutter is open
+SHUTTER = 0.75  # share of the frame time the shutter is open, where none is given
 _STREAMS = {"A": 1, "B": 2, "place": 3, "motion": 4, "thing": 5, "framing": 6, "reference": 7}
 
 
@@ -46,13 +46,25 @@ class SceneRenderer:
         kind: one of `KINDS`.
         width, height: 96…512 pixels.
         frames: length of the clip at 24 frames a second.
+        shutter: 0…1, the share of the frame time the shutter is open: what moves is blurred along its way; 0: nothing.
 
     Raises:
         InputError: for a value outside these ranges.
     """
 
-    def __init__(self, seed: int, kind: str = "walk", width: int = 128, height: int = 128, frames: int = 48):
+    def __init__(
+        self,
+        seed: int,
+        kind: str = "walk",
+        width: int = 128,
+        height: int = 128,
+        frames: int = 48,
+        shutter: float = SHUTTER,
+    ) -> None:
         _check(seed, kind, width, height, frames)
+        if not 0 <= shutter <= 1:
+            raise InputError(f"shutter is {shutter!r}; use a share of the frame time from 0 to 1")
+        self.shutter = shutter
         self.seed, self.kind, self.width, self.height, self.frames = (
             int(seed),
             kind,
@@ -126,7 +138,7 @@ class SceneRenderer:
 
     def _sub_frames(self, index: int) -> np.ndarray:
         """Moments −½…½ of the shutter to average: one when everything is slow, up to four (eight in large pictures)."""
-        speed = np.abs(self._velocity[index, : body.FACE.stop, :2]).max() * SHUTTER
+        speed = np.abs(self._velocity[index, : body.FACE.stop, :2]).max() * self.shutter
         most = 4 if max(self.width, self.height) <= 192 else 8
         count = int(np.clip(np.ceil(speed / 2.0), 1, most))
         return (np.arange(count) + 0.5) / count - 0.5
@@ -135,7 +147,7 @@ class SceneRenderer:
         self, index: int, moment: float, character: Character, base: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Colour with depth, and masks, (H, W, 4) uint8 each, at one moment and before occluders."""
-        points = self._points[index] + moment * SHUTTER * self._velocity[index]
+        points = self._points[index] + moment * self.shutter * self._velocity[index]
         canvas = Canvas(base.copy(), self._supersampling, max(0.5, self._unit * 0.006))
         self._shadows(canvas, points, character)
         puppet = Puppet(points, character, self._unit, self._depth_of, self._light)

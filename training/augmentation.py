@@ -38,6 +38,7 @@ class Clip:
     hands: np.ndarray
     face: np.ndarray
     poses: list[list[Pose]]
+    before: list[list[Pose]]  # the poses one frame before each, which tell the movement
 
 
 def mirror_pose(pose: Pose, width: int) -> Pose:
@@ -66,8 +67,22 @@ def flip(clip: Clip) -> Clip:
         if isinstance(value, np.ndarray):
             axis = 1 if field.name == "reference" else 2
             changed[field.name] = np.ascontiguousarray(np.flip(value, axis))
-    changed["poses"] = [[mirror_pose(pose, width) for pose in people] for people in clip.poses]
+    for name in ("poses", "before"):
+        changed[name] = [[mirror_pose(pose, width) for pose in people] for people in getattr(clip, name)]
     return replace(clip, **changed)
+
+
+def blur_hands(clip: Clip, sigma: float) -> Clip:
+    """The target's hands out of focus by a Gaussian of `sigma` pixels, fading into the picture around them.
+
+    # Not in paper: a real video's hands are blurred by more than their own movement, and its sharp ones are few.
+    """
+    weights = [cv2.GaussianBlur(cv2.dilate(mask, np.ones((5, 5), np.uint8)), (0, 0), 1.5) for mask in clip.hands]
+    target = [
+        picture + (weight[..., None] / 255) * (cv2.GaussianBlur(picture, (0, 0), sigma).astype(np.float32) - picture)
+        for picture, weight in zip(clip.target, weights, strict=True)
+    ]
+    return replace(clip, target=np.rint(np.stack(target)).astype(np.uint8))
 
 
 def scale_character(clip: Clip, factor: float) -> Clip:
@@ -96,6 +111,7 @@ def scale_character(clip: Clip, factor: float) -> Clip:
         hands=warp(clip.hands),
         face=warp(clip.face),
         poses=[[_warp_pose(pose, matrix) for pose in people] for people in clip.poses],
+        before=[[_warp_pose(pose, matrix) for pose in people] for people in clip.before],
     )
 
 

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import InputError
 from ..media.pose import parse_poses
 from ..perception.masks import shape_agnostic_mask
+from ..perception.motion_blur import blur_maps, measure_hand_blur
 from ..perception.skeleton import render_skeleton, structured_depth
 from ..scenes import HELD_OUT_SEED, KINDS, SceneRenderer
 from ..scenes.files import read_meta, read_scene
@@ -36,6 +37,7 @@ class Batch:
     driving_BFHWC: Tensor  # environment and objects are cut from it
     skeleton_BFHWC: Tensor
     depth_BFHW: Tensor  # structured depth, float32 0…1
+    blur_BFHWC: Tensor  # motion-blur maps of the target's hands, float32 0…1
     mask_BFHW: Tensor  # formulated mask
     object_BFHW: Tensor
     character_BFHW: Tensor  # the target's own character, hands and face
@@ -73,7 +75,8 @@ class RenderedScenes:
         """A clip of a random training scene; see `DataRecipe.cross_identity` and `.reference_from_video`."""
         recipe = self.recipe
         seed, kind = int(rng.integers(*recipe.seeds)), self.kinds[int(rng.integers(len(self.kinds)))]
-        scene = SceneRenderer(seed, kind, recipe.width, recipe.height, recipe.scene_frames)
+        shutter = float(rng.uniform(*recipe.shutter)) if recipe.shutter[0] < recipe.shutter[1] else recipe.shutter[0]
+        scene = SceneRenderer(seed, kind, recipe.width, recipe.height, recipe.scene_frames, shutter)
         indices = choose_frames(rng, recipe.scene_frames, frames, consecutive)
         driving = [scene.frame(index, "A") for index in indices]
         cross = rng.random() < recipe.cross_identity
@@ -94,6 +97,7 @@ class RenderedScenes:
             hands=_stack(target, "hands"),
             face=_stack(target, "face"),
             poses=parse_poses([scene.pose(index) for index in indices], recipe.width, recipe.height),
+            before=parse_poses([scene.pose(max(index - 1, 0)) for index in indices], recipe.width, recipe.height),
         )
 
 
@@ -149,6 +153,7 @@ class FolderScenes:
             hands=scene.hands[chosen],
             face=scene.face[chosen],
             poses=parse_poses([scene.pose[index] for index in chosen], width, height),
+            before=parse_poses([scene.pose[max(index - 1, 0)] for index in chosen], width, height),
         )
 
 
@@ -218,10 +223,12 @@ class StepBatches(Dataset):
         if rng.random() < options.scale:
             clip = augmentation.scale_character(clip, rng.uniform(*options.scale_range))
         blocks = augmentation.random_blocks(rng, clip.character, options.inference_blocks)
-        return _pixels(clip, blocks)
+        if options.blur_hands and rng.random() < options.blur_hands:
+            clip = augmentation.blur_hands(clip, rng.uniform(*options.blur_range))
+        return _pixels(clip, blocks, self.recipe.data.typical_sharpness)
 
 
-def _pixels(clip: Clip, blocks: tuple[int, int] | None) -> tuple[Tensor, ...]:
+def _pixels(clip: Clip, blocks: tuple[int, int] | None, typical_sharpness: float) -> tuple[Tensor, ...]:
     height, width = clip.driving.shape[1:3]
     character = torch.from_numpy(clip.character).float() / 255
     high, wide = blocks or (None, None)
@@ -230,7 +237,11 @@ def _pixels(clip: Clip, blocks: tuple[int, int] | None) -> tuple[Tensor, ...]:
     depth = structured_depth(torch.from_numpy(clip.depth), skeleton)
     pictures = (clip.target, clip.reference, clip.driving)
     regions = (clip.object, clip.target_character, clip.hands, clip.face)
-    return (*map(torch.from_numpy, pictures), _bytes(skeleton), depth, _bytes(mask), *map(torch.from_numpy, regions))
+    target = torch.from_numpy(clip.target).float() / 255
+    blur = measure_hand_blur(clip.poses, width, height, target, before=clip.before, typical=typical_sharpness)
+    maps = blur_maps(blur, width, height)
+    planes = (_bytes(skeleton), depth, maps, _bytes(mask))
+    return (*map(torch.from_numpy, pictures), *planes, *map(torch.from_numpy, regions))
 
 
 def _bytes(values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import InputError
-from ..scenes import HELD_OUT_SEED
+from ..scenes import HELD_OUT_SEED, SHUTTER
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -36,16 +36,22 @@ class DataRecipe(_Frozen):
     height: int = Field(128, ge=16, le=4096)
     scene_frames: int = Field(48, ge=1)
     seeds: tuple[int, int] = (0, HELD_OUT_SEED)  # first, one past the last
+    # Of rendered scenes: the share of the frame time the shutter is open is drawn from here, a scene's own.
+    shutter: tuple[float, float] = (SHUTTER, SHUTTER)
+    # HIA's scale of sharpness: the variance of the Laplacian (grey values 0…255) of an ordinary hand in these data.
+    typical_sharpness: float = Field(3200.0, gt=0)
     # Not in paper: share of clips whose target is another character's exact rendering in the same motion.
     cross_identity: float = Field(0.0, ge=0, le=1)
     # Share of clips whose reference is a frame of the video on a random background (AA2); else the scene's portrait.
     reference_from_video: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _trainable_seeds(self) -> DataRecipe:
+    def _ranges(self) -> DataRecipe:
         first, end = self.seeds
         if not 0 <= first < end <= HELD_OUT_SEED:
             raise ValueError(f"seeds {self.seeds} must be [first, end) with 0 ≤ first < end ≤ {HELD_OUT_SEED}")
+        if not 0 <= self.shutter[0] <= self.shutter[1] <= 1:
+            raise ValueError(f"shutter {self.shutter} must be [least, most] with 0 ≤ least ≤ most ≤ 1")
         return self
 
 
@@ -57,6 +63,8 @@ class AugmentationRecipe(_Frozen):
     scale_range: tuple[float, float] = (0.75, 1.25)
     # Not in paper: share of clips masked with inference's own blocks of about 10 px; the others are random.
     inference_blocks: float = Field(0.5, ge=0, le=1)
+    blur_hands: float = Field(0.0, ge=0, le=1)  # probability that the target's hands are put out of focus
+    blur_range: tuple[float, float] = (0.5, 2.5)  # standard deviation in pixels
 
 
 class DropoutRecipe(_Frozen):
@@ -66,6 +74,7 @@ class DropoutRecipe(_Frozen):
     environment: float = Field(0.0, ge=0, le=1)
     objects: float = Field(0.0, ge=0, le=1)
     depth: float = Field(0.0, ge=0, le=1)
+    blur: float = Field(0.0, ge=0, le=1)  # the hands' motion-blur maps
 
 
 class TimestepRecipe(_Frozen):
@@ -126,7 +135,9 @@ class Recipe(_Frozen):
     """A whole training."""
 
     model: ModelRecipe = ModelRecipe()
-    init: str | None = None  # checkpoint to start from, model and codec; it brings its config, `model` is not used
+    # Checkpoint to start from, model and codec; it brings its config, of which model.overrides replace fields:
+    # networks that the checkpoint lacks start new. model.preset is not used.
+    init: str | None = None
     codec: str | None = None  # checkpoint whose autoencoder is used; default: init's. "puppets": the bundled one
     data: DataRecipe = DataRecipe()
     seed: int = Field(0, ge=0)

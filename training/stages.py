@@ -72,8 +72,8 @@ def draw_timesteps(count: int, train_steps: int, recipe: TimestepRecipe, rng: to
 
 def dropped(stage: StageRecipe, seed: int, step: int) -> dict[str, bool]:
     """Which conditions are off in this step, for the whole batch on every rank."""
-    draws = torch.rand(4, generator=generator(seed, 0, step, DROPOUT)).tolist()
-    names = ("animation", "environment", "objects", "depth")
+    draws = torch.rand(5, generator=generator(seed, 0, step, DROPOUT)).tolist()
+    names = ("animation", "environment", "objects", "depth", "blur")
     return {name: draw < getattr(stage.dropout, name) for name, draw in zip(names, draws, strict=True)}
 
 
@@ -129,7 +129,9 @@ class AnimationStage(nn.Module):
             conditions["reference"] = self.model.project_reference(features)
             skeleton = batch["skeleton_BFHWC"].permute(0, 1, 4, 2, 3)
             depth = None if off["depth"] else batch["depth_BFHW"].unsqueeze(2)
-            conditions["motion"] = self.model.motion(skeleton, depth, temporal=temporal)
+            seen = self.model.config.motion.blur is not None and not off["blur"]
+            blur = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3) if seen else None
+            conditions["motion"] = self.model.motion(skeleton, depth, blur, temporal=temporal)
         if not off["environment"]:
             conditions["environment"] = self.encode(environment_frames(driving, mask))
             conditions["mask"] = latent_mask(mask, self.model.config.latent.downscale)

@@ -24,7 +24,7 @@ from .recipe import Recipe
 def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, LatentCodec]:
     """Model and codec from the recipe's checkpoints, or freshly initialised from its seed; float32, channels last."""
     torch.manual_seed(recipe.seed)
-    model = load(checkpoint_file(recipe.init)) if recipe.init else AnimationModel(model_config(recipe))
+    model = _continued(recipe) if recipe.init else AnimationModel(model_config(recipe))
     _check_sizes(recipe, model.config.size_multiple)
     codec = _codec(recipe, model.config)
     model.to(device)
@@ -40,8 +40,33 @@ def model_config(recipe: Recipe) -> ModelConfig:
     preset = PRESETS.get(recipe.model.preset)
     if preset is None:
         raise InputError(f"model.preset {recipe.model.preset!r} does not exist; there are {', '.join(PRESETS)}")
-    values = preset.model_dump()
-    for key, value in recipe.model.overrides.items():
+    return _overridden(preset, recipe.model.overrides)
+
+
+def _continued(recipe: Recipe) -> AnimationModel:
+    """The model of `init`, with the recipe's overrides; networks that it lacks are new.
+
+    Raises InputError where an override changes or takes away what the checkpoint has.
+    """
+    given = load(checkpoint_file(recipe.init))
+    config = _overridden(given.config, recipe.model.overrides)
+    if config == given.config:
+        return given
+    model = AnimationModel(config)
+    own, theirs = model.state_dict(), given.state_dict()
+    changed = [name for name, tensor in theirs.items() if name not in own or own[name].shape != tensor.shape]
+    if changed:
+        raise InputError(
+            f"model.overrides do not fit init {recipe.init}, whose {changed[0]} has shape "
+            f"{tuple(theirs[changed[0]].shape)} ({len(changed)} such): leave out what changes its networks"
+        )
+    model.load_state_dict(theirs, strict=False)
+    return model
+
+
+def _overridden(config: ModelConfig, overrides: dict[str, Any]) -> ModelConfig:
+    values = config.model_dump()
+    for key, value in overrides.items():
         _replace(values, key, value)
     try:
         return ModelConfig.model_validate(values)

@@ -56,7 +56,7 @@ EPSILON = {"betas": "scaled_linear", "zero_terminal_snr": False, "prediction": "
 def tiny_checkpoint(path: Path, **changes) -> None:
     """Save a small model in which no branch is at its zero start."""
     config = PRESETS["puppets"].model_dump()
-    config["motion"]["blur"] = True
+    config["motion"]["blur"] = (8, 8, 16)
     config |= changes
     config["unet"] |= {"block_out_channels": (32, 32, 48), "heads": 2}
     config["autoencoder"] |= {"encoder_channels": 16, "decoder_channels": 16, "blocks": 1}
@@ -156,8 +156,8 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
         "2 images": lambda: start.execute(vae, reference.repeat(2, 1, 1, 1)),
         "1x1 pixels": lambda: start.execute(vae, reference[:, :1, :1]),
         "3 NaN or infinite values": lambda: motion.execute([], [], given.skeleton, hole),
-        "7 frames but the skeleton has 8": lambda: motion.execute([], [], given.skeleton, depth[1:]),
-        "the blur map has 6 frames but the skeleton has 8": lambda: motion.execute(
+        "7 frames but skeleton has 8": lambda: motion.execute([], [], given.skeleton, depth[1:]),
+        "blur has 6 frames but skeleton has 8": lambda: motion.execute(
             [], [], given.skeleton, depth, given.blur[2:]
         ),
         "mode is 'both'; choose one of model input, noise mask": lambda: environment.execute(
@@ -167,7 +167,7 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
             [], [], vae, given.driving, given.mask, fill="pink"
         ),
         "62 x 64 pixels": lambda: environment.execute([], [], vae, given.driving[:, :, :62], given.mask[:, :, :62]),
-        "7 frames but the driving video has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
+        "7 frames but driving has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
         "32x64": lambda: environment.execute([], [], vae, given.driving, given.mask[:, :, :32]),
         "outside of a sampling run": lambda: host_run.Run().reference(1),
         "(8, 64, 64)": lambda: environment.execute([], [], vae, given.driving[..., 0], given.mask),

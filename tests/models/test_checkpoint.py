@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel, PatchAutoencoder, load, load_codec, read_config, save
+from inhabit.models.checkpoint import read_as_stored
 from inhabit.models.config import AutoencoderConfig, LatentConfig, MotionGuiderConfig
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -52,6 +54,30 @@ def test_half_precision_storage_loads_in_any_type(saved, tmp_path):
     assert path.stat().st_size < 0.6 * saved[0].stat().st_size
     loaded = load(path, dtype=torch.bfloat16)
     assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
+
+
+def test_position_tables_that_are_the_formula_are_left_out_and_come_back(saved, tmp_path):
+    tables = {name: tensor for name, tensor in saved[1].state_dict().items() if name.endswith("pos_embed.pe")}
+    assert tables and not tables.keys() & load_file(saved[0]).keys()
+    own, half = tmp_path / "own.safetensors", tmp_path / "half.safetensors"
+    save(half, saved[1], dtype=torch.float16)
+    learned = next(iter(tables))
+    tables[learned].mul_(0.5)  # the model's own tensor
+    save(own, saved[1])
+    assert [name for name in tables if name in load_file(own)] == [learned]
+    loaded = load(own).state_dict()
+    assert all(torch.equal(loaded[name], table) for name, table in tables.items())
+    reference = diffusers_table(tables[learned].shape[2], tables[learned].shape[1])
+    tables[learned].mul_(2)
+    loaded = load(half).state_dict()
+    assert all(torch.equal(loaded[name], table) for name, table in tables.items()), "float32 as before, not rounded"
+    assert torch.equal(tables[learned], reference)
+    kept = read_as_stored(half, lambda name: name == learned.replace("pos_embed.pe", "norm1.weight"))
+    assert kept[learned].dtype == torch.float16 and torch.equal(kept[learned], reference.half())
+
+
+def diffusers_table(channels: int, length: int) -> torch.Tensor:
+    return SinusoidalPositionalEmbedding(channels, max_seq_length=length).pe
 
 
 def test_keys_prefixed_by_comfyui_model_save_are_accepted(saved, tmp_path):

@@ -50,13 +50,26 @@ def test_sharpness_is_the_variance_of_the_laplacian_relative_to_the_median():
     driving = softened(noise(5), [2])
     blur = measure_hand_blur(people(5, (0, 0), (0, 0)), SIDE, SIDE, driving)
     grey = (driving * 255).round() @ torch.tensor([0.299, 0.587, 0.114])
-    crops = grey.round()[:, 20:37, 10:27]
+    crops = grey.round()[:, 16:41, 6:31]  # the hand's box of 16 pixels and a quarter around it
     padded = F.pad(crops.unsqueeze(1), (1, 1, 1, 1), mode="reflect")
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
     variance = F.conv2d(padded, kernel).flatten(1).var(dim=1, unbiased=False)
     ratio = blur.sharpness[:, 0] / (1 - blur.sharpness[:, 0])
     assert np.allclose(ratio / ratio[0], (variance / variance[0]).numpy(), rtol=0.03)
     assert blur.sharpness[2].max() < 0.2 < 0.4 < blur.sharpness[[0, 1, 3, 4]].min()
+
+
+def test_frames_apart_bring_their_movement_and_the_typical_sharpness_along():
+    clip, driving = people(6), noise(6)
+    together = measure_hand_blur(clip, SIDE, SIDE, driving)
+    chosen = [1, 3, 5]
+    apart = measure_hand_blur(
+        [clip[i] for i in chosen], SIDE, SIDE, driving[chosen], before=[clip[i - 1] for i in chosen], typical=250.0
+    )
+    assert np.allclose(apart.movement, together.movement[chosen], atol=1e-5)
+    variance = apart.sharpness / (1 - apart.sharpness) * 250  # the same for every typical one
+    other = measure_hand_blur([clip[i] for i in chosen], SIDE, SIDE, driving[chosen], before=[[]] * 3, typical=9.0)
+    assert np.allclose(other.sharpness, variance / (variance + 9), rtol=1e-5) and not other.movement.any()
 
 
 def test_maps_are_painted_over_the_hands_alone():

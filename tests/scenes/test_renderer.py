@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from inhabit.errors import InputError
 from inhabit.scenes import HELD_OUT_SEED, KINDS, SceneRenderer, render_scene
-from inhabit.scenes import renderer as renderer_module
 from inhabit.scenes.character import make_character
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -125,20 +124,22 @@ def sharpness(image: np.ndarray, mask: np.ndarray) -> float:
     return float(edges[mask].var())
 
 
-def test_fast_hands_blur_and_slow_ones_do_not(monkeypatch):
+def test_fast_hands_blur_and_slow_ones_do_not():
     fast = without_occluder("fasthands", frames=24)
     speed = [np.abs(np.diff([points_of(fast.pose(i + d), "hand_right")[9, :2] for d in (0, 1)], axis=0)).max()
              for i in range(23)]  # fmt: skip
     index = int(np.argmax(speed))
     slow = SceneRenderer(2, "object", frames=2)
     blurred, calm = fast.frame(index), slow.frame(0)
-    monkeypatch.setattr(renderer_module, "SHUTTER", 0.0)
-    sharp, still = fast.frame(index), slow.frame(0)
+    frozen = SceneRenderer(fast.seed, "fasthands", frames=24, shutter=0.0)
+    sharp, still = frozen.frame(index), SceneRenderer(2, "object", frames=2, shutter=0.0).frame(0)
     hand = grow(blurred.hands, 2)
     assert sharpness(blurred.image, hand) < 0.8 * sharpness(sharp.image, hand)
     # The mask of a moving hand covers where it was during the exposure, and is softer.
     assert ((blurred.hands > 8) & (blurred.hands < 247)).sum() > ((sharp.hands > 8) & (sharp.hands < 247)).sum()
     assert np.abs(calm.image.astype(int) - still.image).max() <= 1
+    with pytest.raises(InputError, match="shutter is 1.5; use a share"):
+        SceneRenderer(0, shutter=1.5)
 
 
 @pytest.mark.parametrize("kind", ["object", "pass"])

@@ -24,7 +24,7 @@ def _clip(frames=3):
     return Clip(
         driving=picture, target=picture, reference=picture[0], depth=mask.astype(np.float32) / 510,
         character=mask, object=np.zeros_like(mask), target_character=mask, hands=mask // 5, face=mask // 3,
-        poses=[[pose]] * frames,
+        poses=[[pose]] * frames, before=[[pose]] * frames,
     )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def test_flip_mirrors_pictures_and_exchanges_left_and_right():
     mirrored = augmentation.flip(clip)
     np.testing.assert_array_equal(mirrored.target, clip.target[:, :, ::-1])
     np.testing.assert_array_equal(mirrored.reference, clip.reference[:, ::-1])
+    assert (mirrored.before[0][0].body == mirrored.poses[0][0].body).all()
     before, after = clip.poses[0][0], mirrored.poses[0][0]
     right_wrist, left_wrist, nose = 4, 7, 0
     np.testing.assert_allclose(after.body[left_wrist, 0], SIDE - before.body[right_wrist, 0])
@@ -85,6 +86,20 @@ def test_shrinking_leaves_nothing_of_the_old_character():
     uncovered = (clip.character > 0) & (scaled.target_character == 0)
     assert uncovered.any()
     assert np.abs(scaled.target[uncovered].astype(int) - 60).max() <= 8
+
+
+def test_blurred_hands_lose_their_detail_and_the_rest_keeps_its_pixels():
+    clip = _clip()
+    hands = np.zeros_like(clip.hands)
+    hands[:, 20:32, 30:42] = 255
+    clip = replace(clip, hands=hands)
+    blurred = augmentation.blur_hands(clip, 2.0)
+    inside, far = np.s_[:, 22:30, 32:40], np.ones((SIDE, SIDE), bool)
+    far[12:40, 22:50] = False
+    assert blurred.target[inside].std() < 0.4 * clip.target[inside].std()
+    assert abs(blurred.target[inside].mean() - clip.target[inside].mean()) < 8
+    np.testing.assert_array_equal(blurred.target[:, far], clip.target[:, far])
+    assert blurred.driving is clip.driving
 
 
 def test_random_blocks_are_numbers_between_one_and_the_box_side():

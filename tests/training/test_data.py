@@ -64,6 +64,22 @@ def test_conditions_are_those_of_the_driving_character(tiny):
     assert batch["mask_BFHW"][on].mean() > 0.8
 
 
+def test_blur_maps_lie_on_the_hands_and_tell_how_sharp_the_target_is(tiny):
+    changes = ["stages.0={name: a, kind: spatial, steps: 6, clips: 2, frames: 3}", "data.kinds=[fasthands]"]
+    sharpness = []
+    for shutter, blurred in (("[0, 0]", 0), ("[1, 1]", 0), ("[0, 0]", 1)):
+        augmented = f"stages.0.augmentation={{flip: 0, scale: 0, blur_hands: {blurred}, blur_range: [2, 2]}}"
+        batch = to_device(StepBatches(tiny(*changes, f"data.shutter={shutter}", augmented))[1], torch.device("cpu"))
+        maps, hands = batch["blur_BFHWC"], batch["hands_BFHW"] > 0.5
+        on = maps[..., 2] > 0
+        assert (maps[..., :2][~on] == 0.5).all() and on.any(dim=(2, 3)).all()
+        assert (on & hands).sum() > 0.5 * on.sum()
+        sharpness.append(float(maps[..., 2][on].mean()))
+    assert sharpness[0] > sharpness[1] + 0.03 > sharpness[2] + 0.06, "at rest, moving, out of focus"
+    moving = (maps[..., :2] - 0.5).abs().amax(dim=(2, 3, 4))
+    assert (moving > 0.02).any(), "frames that do not follow each other know their movement"
+
+
 def test_cross_identity_targets_are_the_exact_rendering_of_the_other_character(tiny, monkeypatch):
     made = []
 

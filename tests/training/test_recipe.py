@@ -48,7 +48,8 @@ def test_unknown_keys_name_the_nearest_valid_one(override, named, nearest):
 @pytest.mark.parametrize(
     "override",
     ["stages=[a", "data={",
-     "data.seeds=[0, 900001]", "keep=1", "stages.0.steps=0", "stages.nothere.steps=1", "seed", "precision=float8",
+     "data.seeds=[0, 900001]", "data.shutter=[0.5, 0.2]", "data.shutter=[0, 1.5]", "keep=1",
+     "stages.0.steps=0", "stages.nothere.steps=1", "seed", "precision=float8",
      "data.scene_frames=3", "stages.0={name: a, kind: autoencoder, steps: 1}"],
 )  # fmt: skip
 def test_invalid_values_give_one_line(override):

@@ -15,6 +15,7 @@ def test_overrides_of_the_model(tiny):
         ("model.overrides.unet.hats=4", "unet.hats"),
         ("model.preset=sd99", "sd99"),
         ("model.overrides.unet.heads=many", "heads"),
+        ("model.overrides.motion.blur=[8]", "motion.blur has 1 widths, motion.channels 3"),
     ):
         with pytest.raises(InputError, match=named) as error:
             model_config(load_recipe("tiny", [wrong]))
@@ -26,6 +27,17 @@ def test_training_starts_from_the_given_weights(tiny, checkpoint):
     expected = load(checkpoint).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert not any(parameter.requires_grad for parameter in codec.vae.parameters())
+
+
+def test_overrides_add_networks_to_the_given_weights_and_change_none(tiny, checkpoint):
+    model = networks(tiny("model.overrides.motion.blur=[8, 8, 8]"), torch.device("cpu"))[0]
+    expected = load(checkpoint).state_dict()
+    added = model.state_dict().keys() - expected.keys()
+    assert added and all(name.startswith("motion.blur.") for name in added)
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items() if name not in added)
+    with pytest.raises(InputError, match="model.overrides do not fit init .*motion.*has shape.*leave out") as error:
+        networks(tiny("model.overrides.motion.channels=[8, 8, 8]"), torch.device("cpu"))
+    assert "\n" not in str(error.value)
 
 
 def test_fresh_weights_follow_the_seed(checkpoint):
