@@ -84,6 +84,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     inputs.add_argument("--mask", type=Path, metavar="V", help="white on the character that is to be replaced")
     inputs.add_argument("--object-mask", type=Path, metavar="V", help="white on objects it touches (optional)")
     inputs.add_argument(
+        "--hand-sharpness",
+        metavar="TEXT",
+        help='"measured" in the driving video, or what is asked for: "both sharp; left 0-24 blurred; right 30- 0.3" '
+        "(default: the model is not told)",
+    )
+    inputs.add_argument(
         "--size",
         type=_size,
         metavar="WxH",

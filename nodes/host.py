@@ -43,6 +43,7 @@ from .host_conds import (
     FrameCond,
     ReferenceCond,
 )
+from .host_preview import follow
 from .host_run import RUN, Run, start_run
 from .host_windows import plan_memory_for_one_window
 
@@ -73,6 +74,7 @@ def as_model(config: ModelConfig, make: Callable[..., AnimationModel]) -> comfy.
     patcher = comfy.model_patcher.ModelPatcher(HostedModel(settings, model, offload), device, offload)
     reference = comfy.model_patcher.ModelPatcher(model.reference, device, offload)
     patcher.set_additional_models(KEY, [reference])
+    patcher.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, follow)
     patcher.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, start_run)
     patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, plan_memory_for_one_window)
     return patcher

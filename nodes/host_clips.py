@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import comfy.model_management
 import comfy.sample
+import comfy.utils
 import latent_preview
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ..sampling.windows import windows
 from .host_conds import PER_FRAME
+from .host_preview import Follower
 from .host_sampling import Sampling, check_length
 
 
@@ -23,11 +26,11 @@ def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, lengt
     result = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"]).clone()
     noise = comfy.sample.prepare_noise(result, how.seed, latent.get("batch_index"))
     clips, done = windows(len(result), length, overlap), 0
-    steps = len(how.steps) - 1
-    show = latent_preview.prepare_callback(patcher, len(clips) * steps)
+    follower = _follower(patcher, len(clips) * how.count)
     for number, clip in enumerate(clips):
         comfy.model_management.throw_exception_if_processing_interrupted()
         finished = done - clip[0]
+        follower.next_clip(result[: clip[0]], number * how.count)
         sampled = how.run(
             patcher,
             noise[clip],
@@ -35,7 +38,8 @@ def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, lengt
             _frames_of(negative, clip, len(result)),
             result[clip],
             _mask(latent.get("noise_mask"), clip, finished, result.shape),
-            _counted(show, number, len(clips), steps),
+            follower,
+            bar=False,
         )
         result[clip[finished:]] = sampled[finished:].to(result)
         done = clip[-1] + 1
@@ -67,10 +71,15 @@ def _mask(given: Tensor | None, clip: list[int], finished: int, shape: torch.Siz
     return mask
 
 
-def _counted(show, number: int, clips: int, steps: int):
-    """Core's preview callback, counting on over all clips."""
+def _follower(patcher, steps: int) -> Follower:
+    """What counts and shows the steps of all clips, with one bar in the log instead of core's bar a clip."""
+    show = latent_preview.prepare_callback(patcher, steps)
+    bar = tqdm(total=steps, disable=not comfy.utils.PROGRESS_BAR_ENABLED)
 
-    def callback(step: int, clean: Tensor, noisy: Tensor, total: int) -> None:
-        show(number * steps + step, clean, noisy, clips * steps)
+    def callback(step: int, *pictures) -> None:
+        show(step, *pictures)
+        bar.update(step + 1 - bar.n)
+        if step + 1 == steps:
+            bar.close()
 
-    return callback
+    return Follower(patcher.model.latent_format, callback, steps)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
 from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
+from .host_preview import FOLLOWER
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +57,18 @@ def start_run(
     hosted = guider.model_patcher.model
     config = hosted.settings.config
     conds = [cond["model_conds"] for conds in guider.conds.values() for cond in conds]
-    _drop_unused(config, conds)
+    options = extra_args["model_options"]["transformer_options"]
+    tell = FOLLOWER not in options or not options[FOLLOWER].begun  # once a video, not with every clip
+    _drop_unused(config, conds, tell)
     _share_motion(config, guider.conds)
-    latent_image, denoise_mask = _keep_scene(config, conds, latent_image, denoise_mask)
+    latent_image, denoise_mask = _keep_scene(config, conds, latent_image, denoise_mask, tell)
     run = Run(extra_args.get("seed") or 0)
     _read_references(run, hosted, conds, guider.model_patcher.load_device)
-    extra_args["model_options"]["transformer_options"][RUN] = run
+    options[RUN] = run
     return executor(guider, sigmas, extra_args, callback, noise, latent_image, denoise_mask, *args, **kwargs)
 
 
-def _drop_unused(config: ModelConfig, conds: list[dict]) -> None:
+def _drop_unused(config: ModelConfig, conds: list[dict], tell: bool) -> None:
     """Take out what the weights have no network for, and say so: a workflow serves models with and without."""
     unused = {}
     if config.objects is None:
@@ -75,7 +78,7 @@ def _drop_unused(config: ModelConfig, conds: list[dict]) -> None:
     if not config.motion.blur:
         unused[BLUR] = "reads no motion-blur maps: they are not used"
     for key, why in unused.items():
-        if [cond.pop(key) for cond in conds if key in cond]:
+        if [cond.pop(key) for cond in conds if key in cond] and tell:
             logger.warning("model %s %s", config.name, why)
 
 
@@ -92,7 +95,7 @@ def _share_motion(config: ModelConfig, conds: dict[str, list[dict]]) -> None:
 
 
 def _keep_scene(
-    config: ModelConfig, conds: list[dict], latent_image: Tensor, denoise_mask: Tensor | None
+    config: ModelConfig, conds: list[dict], latent_image: Tensor, denoise_mask: Tensor | None, tell: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return latent image and noise mask (F, …, h, w) that keep the scene where the weights have no environment input.
 
@@ -104,7 +107,8 @@ def _keep_scene(
     scenes = [(cond.pop(ENVIRONMENT), cond.pop(MASK)) for cond in conds if ENVIRONMENT in cond]
     if not scenes:
         return latent_image, denoise_mask
-    logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
+    if tell:
+        logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
     scene, mask = (cond.cond.to(latent_image) for cond in scenes[0])
     latent_image = torch.where(mask > 0.5, latent_image, scene)
     return latent_image, mask if denoise_mask is None else mask * denoise_mask

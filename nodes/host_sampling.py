@@ -57,8 +57,15 @@ class Sampling:
     steps: Tensor
     seed: int
 
-    def run(self, patcher, noise: Tensor, positive, negative, start: Tensor, mask: Tensor | None, show) -> Tensor:
-        """Return the latents (F, C, h, w); `show` is core's preview callback."""
+    @property
+    def count(self) -> int:
+        """The number of steps."""
+        return len(self.steps) - 1
+
+    def run(
+        self, patcher, noise: Tensor, positive, negative, start: Tensor, mask: Tensor | None, show, *, bar: bool = True
+    ) -> Tensor:
+        """Return the latents (F, C, h, w); `show` is core's preview callback, `bar` core's progress bar in the log."""
         return comfy.sample.sample_custom(
             patcher,
             noise,
@@ -70,7 +77,7 @@ class Sampling:
             start,
             noise_mask=mask,
             callback=show,
-            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            disable_pbar=not (bar and comfy.utils.PROGRESS_BAR_ENABLED),
             seed=self.seed,
         )
 
@@ -79,5 +86,5 @@ def sample(patcher, positive, negative, latent: dict, how: Sampling) -> dict:
     """Return the LATENT of a whole video, with previews and progress."""
     start = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"])
     noise = comfy.sample.prepare_noise(start, how.seed, latent.get("batch_index"))
-    show = latent_preview.prepare_callback(patcher, len(how.steps) - 1)
+    show = latent_preview.prepare_callback(patcher, how.count)
     return {**latent, "samples": how.run(patcher, noise, positive, negative, start, latent.get("noise_mask"), show)}

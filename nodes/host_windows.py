@@ -10,6 +10,7 @@ from torch import Tensor
 from ..sampling.windows import step_windows, window_weights, windows
 from .host_conds import PER_FRAME
 from .host_control import WindowControls
+from .host_preview import FOLLOWER
 from .host_run import RUN, Run
 
 
@@ -42,9 +43,11 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
         axis = frame_axis(x_in)
         every = (slice(None),) * axis
         weight = torch.zeros_like(x_in)
-        for window in self._windows(x_in.shape[axis], timestep, model_options["transformer_options"]):
+        options = model_options["transformer_options"]
+        step = self._windows(x_in.shape[axis], timestep, options)
+        for number, window in enumerate(step, 1):
             comfy.model_management.throw_exception_if_processing_interrupted()
-            model_options["transformer_options"]["inhabit_window"] = window
+            options["inhabit_window"] = window
             controls = WindowControls(window, axis, x_in.shape[axis])
             parts = [self._resized(cond, x_in, window, controls) for cond in conds]
             outputs = calc_cond_batch(
@@ -54,6 +57,8 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
             weight[*every, window] += weights
             for total, output in zip(sums, outputs, strict=True):
                 total[*every, window] += output * weights
+            if FOLLOWER in options:
+                options[FOLLOWER].part(number / len(step))
         return [total / weight for total in sums]
 
     def _windows(self, frames: int, timestep: Tensor, options: dict) -> list[list[int]]:

@@ -47,6 +47,18 @@ def checkpoint(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def blurring(tmp_path_factory) -> Path:
+    """A model of random weights that reads the hands' motion-blur maps, the output of its branch included."""
+    path = tmp_path_factory.mktemp("model") / "blurring.safetensors"
+    torch.manual_seed(0)
+    motion = TINY.motion.model_copy(update={"blur": (4, 4, 8)})
+    model = AnimationModel(TINY.model_copy(update={"motion": motion}))
+    torch.nn.init.normal_(model.motion.blur.conv_out.weight)
+    save(path, model, PatchAutoencoder(TINY.autoencoder))
+    return path
+
+
 @pytest.fixture
 def clip(tmp_path) -> SimpleNamespace:
     """`folder` with the files that `inhabit scene` writes, and `out`, an empty folder for results."""
@@ -88,8 +100,15 @@ def animate(clip, checkpoint, capsys):
     return run
 
 
-def stick_figure() -> dict:
+def stick_figure(left_hand: np.ndarray | None = None) -> dict:
     body = np.zeros((18, 3), np.float32)
     body[[0, 1, 8, 11]] = [(24, 25, 1), (24, 30, 1), (21, 40, 1), (27, 40, 1)]
     missing = np.zeros((21, 3), np.float32)
-    return to_keypoints([Pose(body, missing, missing, np.zeros((70, 3), np.float32))], WIDTH, HEIGHT)
+    hand = missing if left_hand is None else left_hand
+    return to_keypoints([Pose(body, hand, missing, np.zeros((70, 3), np.float32))], WIDTH, HEIGHT)
+
+
+def figure_with_a_hand(x: float) -> dict:
+    """Its left hand is a square of 8 pixels whose left edge is at `x`."""
+    square = np.stack(np.meshgrid(np.linspace(0, 8, 5), np.linspace(0, 8, 5)), axis=-1).reshape(-1, 2)[:21]
+    return stick_figure(np.column_stack([square + (x, 30), np.ones(21)]).astype(np.float32))

@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 import pytest
-from inhabit.media import read_pose, read_video, write_lossless, write_video
+from inhabit.media import read_pose, read_video, write_lossless, write_pose, write_video
 from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
 from inhabit.sampling.inputs import InputFiles, load_inputs
 
 from ..media.sound import sound_packets, video_with_sound
+from .conftest import figure_with_a_hand
 
 FRAMES, HEIGHT, WIDTH = 3, 64, 48
 
@@ -54,6 +55,27 @@ def test_reference_noise_is_next_to_nothing_with_zero_terminal_snr(animate, clip
         assert animate(out=clip.out / f"{name}.mkv", **given)[0] == 0
         videos.append(frames_of(clip.out / f"{name}.mkv").astype(int))
     assert np.abs(videos[0] - videos[1]).max() <= 1
+
+
+def test_hand_sharpness_reaches_models_that_read_it_and_others_say_so(animate, clip, blurring, caplog):
+    write_pose(clip.folder / "pose.json", [figure_with_a_hand(24 + 2 * frame) for frame in range(FRAMES)])
+    videos = {}
+    for name, text in (("untold", None), ("measured", "measured"), ("sharp", "left sharp"), ("blurred", "left 0.1")):
+        code, error = animate(model=blurring, out=clip.out / f"{name}.mkv", hand_sharpness=text, no_paste_back=True)
+        assert code == 0, error
+        videos[name] = frames_of(clip.out / f"{name}.mkv")
+    kinds = list(videos.values())
+    assert all((one != other).any() for index, one in enumerate(kinds) for other in kinds[:index])
+    assert animate(hand_sharpness="left sharp")[0] == 0 and "reads no motion-blur maps" in caplog.text
+
+
+def test_hand_sharpness_that_cannot_be_read_or_used(animate, clip):
+    for text, wanted in (("left crisp", "'left crisp' is not understood"), ("left 3", "is not understood")):
+        code, error = animate(hand_sharpness=text)
+        assert code == 2 and wanted in error and error.count("\n") == 1 and not any(clip.out.iterdir())
+    skeleton_video(clip.folder / "skeleton.mp4")
+    code, error = animate(hand_sharpness="measured", pose=clip.folder / "skeleton.mp4")
+    assert code == 2 and "--hand-sharpness needs keypoints, and" in error and "give --pose a JSON file" in error
 
 
 def test_without_paste_back_everything_is_drawn(animate, clip):
