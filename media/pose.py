@@ -1,6 +1,7 @@
 """Pose files: OpenPose JSON as ComfyUI passes it (POSE_KEYPOINT) ⇄ arrays of keypoints."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,10 @@ def read_pose(path: str | Path) -> list[dict]:
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict) or "people" not in frame:
             raise InputError(f"{path}: frame {index} has no 'people': it must be a list with one OpenPose dict a frame")
-        canvas = [frame.get(side) or 1 for side in ("canvas_width", "canvas_height")]
-        if not all(isinstance(side, int | float) and side > 0 for side in canvas):
-            raise InputError(f"{path}: frame {index} has a canvas of {canvas}: give its width and height in pixels")
+        try:
+            _canvas(frame, index, 1, 1)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
     return frames
 
 
@@ -70,16 +72,16 @@ def parse_poses(frames: Sequence[dict], width: int, height: int) -> list[list[Po
 
     Accepts coordinates in 0…1 or in pixels of the frame's own canvas (which is then scaled to width × height), and
     parts that are null, absent, empty or zeros. Raises InputError for lists of a wrong length, with NaN, or of
-    something else than numbers.
+    something else than numbers, and for a canvas that has no size.
     """
     arrays = [[_part_arrays(person, i) for person in _people(frame, i)] for i, frame in enumerate(frames)]
     largest = max((_largest(parts) for people in arrays for parts in people), default=0.0)
     poses = []
-    for frame, people in zip(frames, arrays, strict=True):
+    for index, (frame, people) in enumerate(zip(frames, arrays, strict=True)):
         if largest <= NORMALISED_LIMIT:
             scale = np.array([width, height, 1.0], np.float32)
         else:
-            canvas = frame.get("canvas_width") or width, frame.get("canvas_height") or height
+            canvas = _canvas(frame, index, width, height)
             scale = np.array([width / canvas[0], height / canvas[1], 1.0], np.float32)
         poses.append([Pose(**{part: points * scale for part, points in parts.items()}) for parts in people])
     return poses
@@ -111,6 +113,14 @@ def _people(frame: dict, frame_index: int) -> list[dict]:
     return people
 
 
+def _canvas(frame: dict, frame_index: int, width: int, height: int) -> tuple[float, float]:
+    """Width and height of a frame's own picture; `width` and `height` where it names none."""
+    canvas = frame.get("canvas_width") or width, frame.get("canvas_height") or height
+    if not all(isinstance(side, int | float) and 0 < side < math.inf for side in canvas):
+        raise InputError(f"pose frame {frame_index} has a canvas of {canvas}: give its width and height in pixels")
+    return canvas
+
+
 def _part_arrays(person: dict, frame_index: int) -> dict[str, np.ndarray]:
     return {part: _points(person.get(key), count, key, frame_index) for part, (key, count) in PARTS.items()}
 
@@ -118,7 +128,7 @@ def _part_arrays(person: dict, frame_index: int) -> dict[str, np.ndarray]:
 def _points(flat: Sequence[float] | None, count: int, key: str, frame_index: int) -> np.ndarray:
     """(count, 3) float32; missing points are all zero."""
     points = np.zeros((count, 3), np.float32)
-    if not flat:
+    if flat is None:
         return points
     allowed = {count * 3, FACE_WITHOUT_EYES * 3} if key == "face_keypoints_2d" else {count * 3}
     wanted = f"give {' or '.join(map(str, sorted(allowed)))}, x y score a point"
@@ -126,6 +136,8 @@ def _points(flat: Sequence[float] | None, count: int, key: str, frame_index: int
         given = np.asarray(flat, np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"pose frame {frame_index}: {key} holds something else than numbers: {wanted}") from error
+    if not given.size:
+        return points
     if given.size not in allowed:
         raise InputError(f"pose frame {frame_index}: {key} holds {given.size} numbers: {wanted}")
     given = given.reshape(-1, 3)

@@ -12,14 +12,16 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..sampling.conditions import Fill, check_size, environment_frames, latent_mask, object_latents, selected
-from ..sampling.inputs import SMALLEST_REFERENCE
-from . import host, host_conds
-from .inputs import checked_depth, checked_image, checked_mask, chosen, same_frames
+from ..sampling.inputs import fit_reference
+from . import host, host_checks, host_conds
+from .inputs import checked_conditioning, checked_depth, checked_image, chosen, mask_of, same_frames
 from .kinds import positive_and_negative, schema
 
 CATEGORY = "Inhabit/conditions"
 MODEL_INPUT, NOISE_MASK = "model input", "noise mask"
 CONTEXT_WIDTH = 768  # of Stable Diffusion 1.5's cross-attention, where no model says otherwise
+MULTIPLE = 8  # of pixels, in the sides of pictures, where no model says otherwise
+LARGEST_REFERENCE = (768, 768)  # width and height, where no driving video says otherwise: its pixels, in any shape
 
 
 class InhabitReference(io.ComfyNode):
@@ -35,31 +37,35 @@ class InhabitReference(io.ComfyNode):
             description="The character that shall perform. The negative conditioning is without it.",
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE of Inhabit Model Loader, or Stable Diffusion 1.5's."),
-                io.Image.Input(
-                    "image", tooltip="One picture of the character; width and height multiples of 8. Any background."
-                ),
+                io.Image.Input("image", tooltip="One picture of the character, of any size, on any background."),
                 io.Model.Input("model", optional=True, tooltip="Connect it to have the inputs checked against it."),
                 io.ClipVisionOutput.Input(
                     "clip_vision_output",
                     optional=True,
                     tooltip="CLIP Vision Encode of the same picture, for models with cross-attention (sd15 size).",
                 ),
+                io.Image.Input(
+                    "driving",
+                    optional=True,
+                    tooltip="The driving video: a picture of more pixels than its frames have is shrunk to as many, as "
+                    "inhabit animate does. Without it, to those of 768 x 768.",
+                ),
             ],
             outputs=[io.Conditioning.Output("positive"), io.Conditioning.Output("negative")],
         )
 
     @classmethod
-    def execute(cls, vae, image: Tensor, model=None, clip_vision_output=None) -> io.NodeOutput:
-        image = checked_image(image, "the reference")
+    def execute(cls, vae, image: Tensor, model=None, clip_vision_output=None, driving=None) -> io.NodeOutput:
+        config = None if model is None else host.model_config(model)
+        image = checked_image(image, "image")
         if image.shape[0] != 1:
-            raise InputError(f"the reference has {image.shape[0]} images; give one (Image From Batch picks it)")
-        if min(image.shape[1:3]) < SMALLEST_REFERENCE:
-            size = f"{image.shape[2]}x{image.shape[1]}"
-            raise InputError(f"the reference is {size} pixels; give at least {SMALLEST_REFERENCE} a side")
-        _check_sides(image, "the reference")
-        width = None if model is None else host.model_config(model).unet.cross_attention_dim
-        context = _context(clip_vision_output, width)
-        reference = {host_conds.REFERENCE: _encode(vae, image)}
+            raise InputError(f"image has {image.shape[0]} images; give one (Image From Batch picks it)")
+        size = LARGEST_REFERENCE if driving is None else checked_image(driving, "driving").shape[2:0:-1]
+        image = fit_reference(image, size, MULTIPLE if config is None else config.size_multiple, "image")
+        context = _context(clip_vision_output, None if config is None else config.unet.cross_attention_dim)
+        reference = {host_conds.REFERENCE: _encode(vae, image), host_conds.CELL: vae.downscale_ratio}
+        if config is not None:
+            host_checks.check_encoded(config, reference)
         return io.NodeOutput([[context, reference]], [[torch.zeros_like(context), {}]])
 
 
@@ -99,16 +105,18 @@ class InhabitMotion(io.ComfyNode):
     def execute(
         cls, positive, negative, skeleton: Tensor, depth: Tensor | None = None, blur: Tensor | None = None
     ) -> io.NodeOutput:
-        skeleton = checked_image(skeleton, "the skeleton")
+        positive, negative = _both(positive, negative)
+        skeleton = checked_image(skeleton, "skeleton")
         values = {host_conds.SKELETON: skeleton.movedim(-1, 1)}
         if depth is not None:
-            depth = checked_depth(depth, "the depth")
-            same_frames(skeleton, depth, "the skeleton", "the depth")
+            depth = checked_depth(depth)
+            same_frames(skeleton, depth, "skeleton", "depth")
             values[host_conds.DEPTH] = depth.unsqueeze(1)
         if blur is not None:
-            blur = checked_image(blur, "the blur map")
-            same_frames(skeleton, blur, "the skeleton", "the blur map")
+            blur = checked_image(blur, "blur")
+            same_frames(skeleton, blur, "skeleton", "blur")
             values[host_conds.BLUR] = blur.movedim(-1, 1)
+        host_checks.check_agrees("skeleton", skeleton, positive)
         return io.NodeOutput(node_helpers.conditioning_set_values(positive, values), negative)
 
 
@@ -159,13 +167,19 @@ class InhabitEnvironment(io.ComfyNode):
         cls, positive, negative, vae, driving: Tensor, mask: Tensor, fill: str = "blank", mode: str = MODEL_INPUT
     ) -> io.NodeOutput:
         chosen(mode, [MODEL_INPUT, NOISE_MASK], "mode")
-        driving, mask = _video_and_mask(driving, mask, "the mask")
+        positive, negative = _both(positive, negative)
+        driving, mask = _video_and_mask(driving, mask, positive)
+        if not selected(mask).any():
+            raise InputError(
+                f"mask is empty in all of its {len(mask)} frames, so that there is nothing to generate; give one that "
+                "is 1 where the character may appear"
+            )
         latents = _encode(vae, environment_frames(driving, mask, fill))
         cells = latent_mask(mask, vae.downscale_ratio)
         if mode == NOISE_MASK:
             return io.NodeOutput(positive, negative, {"samples": latents, "noise_mask": cells})
         values = {host_conds.ENVIRONMENT: latents, host_conds.MASK: cells}
-        return io.NodeOutput(*_on_both(positive, negative, values), {"samples": torch.zeros_like(latents)})
+        return io.NodeOutput(*_on_both(positive, negative, vae, values), {"samples": torch.zeros_like(latents)})
 
 
 class InhabitObjects(io.ComfyNode):
@@ -191,48 +205,59 @@ class InhabitObjects(io.ComfyNode):
 
     @classmethod
     def execute(cls, positive, negative, vae, driving: Tensor, mask: Tensor) -> io.NodeOutput:
-        driving, mask = _video_and_mask(driving, mask, "the object mask")
+        positive, negative = _both(positive, negative)
+        driving, mask = _video_and_mask(driving, mask, positive)
         if not selected(mask).any():
             return io.NodeOutput(positive, negative)
         values = {host_conds.OBJECTS: object_latents(functools.partial(_encode, vae), driving, mask)}
-        return io.NodeOutput(*_on_both(positive, negative, values))
+        return io.NodeOutput(*_on_both(positive, negative, vae, values))
 
 
-def _on_both(positive, negative, values: dict) -> tuple:
+def _both(positive, negative) -> tuple[list, list]:
+    return checked_conditioning(positive, "positive"), checked_conditioning(negative, "negative")
+
+
+def _on_both(positive: list, negative: list, vae, values: dict) -> tuple:
+    """Return both with what this VAE encoded. Raises InputError where another kind encoded what they have."""
+    own = vae.downscale_ratio
+    for _, given in [*positive, *negative]:
+        cell = given.get(host_conds.CELL, own)
+        if cell != own:
+            raise InputError(
+                f"vae makes a latent of {own}x{own} pixels, that of the conditions before it one of {cell}x{cell}; "
+                "use the same VAE for all"
+            )
+    values = {**values, host_conds.CELL: own}
     return tuple(node_helpers.conditioning_set_values(side, values) for side in (positive, negative))
 
 
-def _video_and_mask(driving: Tensor, mask: Tensor, mask_name: str) -> tuple[Tensor, Tensor]:
-    """Return both at equal length and size; one mask serves all frames."""
-    driving, mask = checked_image(driving, "the driving video"), checked_mask(mask, mask_name)
-    _check_sides(driving, "the driving video")
-    if mask.shape[0] == 1:
-        mask = mask.expand(driving.shape[0], -1, -1)
-    same_frames(driving, mask, "the driving video", mask_name)
+def _video_and_mask(driving: Tensor, mask: Tensor, positive: list) -> tuple[Tensor, Tensor]:
+    """Return both at equal length and size, and equal to what `positive` has; one mask serves all frames."""
+    driving = checked_image(driving, "driving")
+    check_size("driving", *driving.shape[1:3], MULTIPLE)
+    mask = mask_of(driving, mask, "driving", "mask")
+    host_checks.check_agrees("driving", driving, positive)
     return driving, mask
-
-
-def _check_sides(image: Tensor, name: str) -> None:
-    check_size(name, *image.shape[1:3], 8)
 
 
 def _encode(vae, images: Tensor) -> Tensor:
     """IMAGE (F, H, W, 3) → latents (F, 4, h, w) in the VAE's own scale."""
-    if vae.latent_dim != 2 or vae.latent_channels != 4:
-        raise InputError(
-            f"the VAE has {vae.latent_channels} channels over {vae.latent_dim} axes; "
-            "connect the VAE of Inhabit Model Loader, or one of Stable Diffusion 1.5"
-        )
+    channels, axes = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
+    if (channels, axes) != (4, 2):
+        what = f"a {type(vae).__name__}" if channels is None else f"one of {channels} channels over {axes} axes"
+        raise InputError(f"vae is {what}; connect the VAE of Inhabit Model Loader, or one of Stable Diffusion 1.5")
     return vae.encode(images)
 
 
 def _context(clip_vision_output, width: int | None) -> Tensor:
-    """Return cross-attention tokens (1, L, D): CLIP's projected image embedding, or zeros where none is given."""
+    """Return cross-attention tokens (1, 1, D): CLIP's projected image embedding, or zeros where none is given."""
     if clip_vision_output is None:
         return torch.zeros(1, 1, width or CONTEXT_WIDTH)
-    embedding = clip_vision_output.image_embeds.reshape(1, -1, clip_vision_output.image_embeds.shape[-1])
+    embedding = clip_vision_output.image_embeds
+    if embedding.shape[0] != 1:
+        raise InputError(f"clip_vision_output has {embedding.shape[0]} pictures; give the one of image")
     if width is not None and embedding.shape[-1] != width:
         raise InputError(
-            f"the CLIP vision output is {embedding.shape[-1]} wide, the model takes {width}; use CLIP ViT-L/14"
+            f"clip_vision_output is {embedding.shape[-1]} wide, the model takes {width}; use CLIP ViT-L/14"
         )
-    return embedding
+    return embedding.reshape(1, 1, -1)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from comfy_api.latest import io
 
-from ..errors import InputError
 from . import host_guider
+from .inputs import checked_conditioning, number
 from .kinds import schema
 from .sampler import CATEGORY
 
@@ -45,9 +43,7 @@ class InhabitAnimationGuider(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, cfg: float) -> io.NodeOutput:
-        if not math.isfinite(cfg):
-            raise InputError(f"cfg is {cfg}; give a number, 1 is off")
         guider = host_guider.AnimationGuider(model)
-        guider.set_conds(positive, negative)
-        guider.set_cfg(cfg)
+        guider.set_conds(checked_conditioning(positive, "positive"), checked_conditioning(negative, "negative"))
+        guider.set_cfg(number(cfg, "cfg"))
         return io.NodeOutput(guider)

@@ -29,6 +29,7 @@ from ..models.checkpoint import CONFIG_KEY, apart, build, config_tensor
 from ..models.config import ScheduleConfig
 from ..models.from_files import assemble_files, read_vae
 from ..sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod, check_prediction
+from .host_checks import check_conditions, check_context, check_latent
 from .host_conds import (
     BLUR,
     DEPTH,
@@ -108,12 +109,13 @@ def load_checkpoint_vae(path: Path) -> comfy.sd.VAE | None:
 
 def model_config(patcher: comfy.model_patcher.ModelPatcher) -> ModelConfig:
     """Return the config of a MODEL. Raises InputError when another pack or core made the model."""
-    if not isinstance(patcher.model, HostedModel):
+    model = getattr(patcher, "model", patcher)
+    if not isinstance(model, HostedModel):
         raise InputError(
-            f"the model is a {type(patcher.model).__name__}; connect the MODEL of Inhabit Model Loader or of Inhabit "
+            f"the model is a {type(model).__name__}; connect the MODEL of Inhabit Model Loader or of Inhabit "
             "Assemble Model"
         )
-    return patcher.model.settings.config
+    return model.settings.config
 
 
 class HostLatents(comfy.latent_formats.LatentFormat):
@@ -154,15 +156,21 @@ class HostedModel(comfy.model_base.BaseModel):
         self.model_sampling = _model_sampling(settings.config.schedule)
 
     def extra_conds(self, **kwargs) -> dict[str, comfy.conds.CONDRegular]:
-        """Turn the keys that the condition nodes set into Cond objects, at full length. Called once per run."""
-        out = {}
-        if kwargs.get("cross_attn") is not None and self.settings.config.unet.cross_attention_dim is not None:
+        """Turn the keys that the condition nodes set into Cond objects, at full length. Called once per run.
+
+        Raises InputError where they do not fit the latents.
+        """
+        config, out = self.settings.config, {}
+        check_latent(config, kwargs["noise"])
+        check_conditions(config, kwargs, kwargs["noise"])
+        if kwargs.get("cross_attn") is not None and config.unet.cross_attention_dim is not None:
+            check_context(config, kwargs["cross_attn"])
             out["c_crossattn"] = comfy.conds.CONDCrossAttn(kwargs["cross_attn"])
         if kwargs.get(REFERENCE) is not None:
             out[REFERENCE] = ReferenceCond(kwargs[REFERENCE])
         for key in PER_FRAME:
             if kwargs.get(key) is not None:
-                out[key] = self._frame_cond(key, kwargs[key], kwargs["noise"])
+                out[key] = self._frame_cond(key, kwargs[key])
         return out
 
     def state_dict_for_saving(self, clip_state_dict=None, vae_state_dict=None, clip_vision_state_dict=None) -> dict:
@@ -174,15 +182,8 @@ class HostedModel(comfy.model_base.BaseModel):
         tensors |= {f"vae.{name}": tensor for name, tensor in (vae_state_dict or {}).items()}
         return self.settings.process_unet_state_dict_for_saving(tensors)
 
-    def _frame_cond(self, key: str, value: Tensor, noise: Tensor) -> FrameCond:
+    def _frame_cond(self, key: str, value: Tensor) -> FrameCond:
         scale = self.settings.config.latent.downscale if key in IN_PIXELS else 1
-        expected = (noise.shape[0], noise.shape[2] * scale, noise.shape[3] * scale)
-        given = (value.shape[0], *value.shape[-2:])
-        if given != expected:
-            raise InputError(
-                f"{key.removeprefix('inhabit_')} has (frames, height, width) {given}, the latent needs {expected}; "
-                "use the LATENT of Inhabit Environment and give every condition the driving video's length and size"
-            )
         return FrameCond(self.process_latent_in(value) if key in LATENTS else value, scale)
 
 

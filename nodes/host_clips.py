@@ -66,7 +66,7 @@ def _mask(given: Tensor | None, clip: list[int], finished: int, shape: torch.Siz
         mask = torch.ones(len(clip), 1, *shape[2:])
     else:
         given = given.reshape(-1, 1, *given.shape[-2:])
-        mask = (given[clip] if len(given) == shape[0] else given[:1].expand(len(clip), -1, -1, -1)).clone()
+        mask = (given[clip] if len(given) == shape[0] else given.expand(len(clip), -1, -1, -1)).clone()
     mask[:finished] = 0
     return mask
 

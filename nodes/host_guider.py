@@ -20,8 +20,9 @@ class AnimationGuider(comfy.samplers.CFGGuider):
 
     def __init__(self, patcher: comfy.model_patcher.ModelPatcher) -> None:
         """Raises InputError for a MODEL of another pack."""
+        config = model_config(patcher)
         super().__init__(patcher)
-        self._missing = [key for name in model_config(patcher).sampling.unconditional_without for key in KEYS[name]]
+        self._missing = [key for name in config.sampling.unconditional_without for key in KEYS[name]]
 
     def set_conds(self, positive: list, negative: list) -> None:
         super().set_conds(positive, [self._unconditional(*cond) for cond in negative])

@@ -17,14 +17,18 @@ class ReferenceNoise:
     Core multiplies the noise by √(1+σmax²) and adds the latent, so that an empty one gives reference + σmax·noise.
     """
 
-    def __init__(self, patcher: comfy.model_patcher.ModelPatcher, reference: dict, seed: int) -> None:
-        """`reference`: LATENT of one picture. Raises InputError for more, and for a model without discrete sigmas."""
-        samples = reference["samples"]
-        if samples.ndim != 4 or samples.shape[0] != 1:
-            raise InputError(f"the reference latent has shape {tuple(samples.shape)}; give one picture's, (1, 4, h, w)")
+    def __init__(self, patcher: comfy.model_patcher.ModelPatcher, reference: Tensor, seed: int) -> None:
+        """`reference`: latents (1, C, h, w). Raises InputError for more than one picture's, for another number of
+        channels than the MODEL's, and for a model without discrete sigmas."""
         sigma_max = float(discrete_sampling(patcher).sigma_max)
+        latents = patcher.get_model_object("latent_format")
+        if reference.shape[:2] != (1, latents.latent_channels):
+            raise InputError(
+                f"reference has shape {tuple(reference.shape)}; give one picture's, "
+                f"(1, {latents.latent_channels}, height, width), of the VAE of the model"
+            )
         self.seed, self._alpha_bar = seed, 1 / (1 + sigma_max**2)
-        self._reference = patcher.get_model_object("latent_format").process_in(samples)
+        self._reference = latents.process_in(reference)
 
     def generate_noise(self, input_latent: dict) -> Tensor:
         """Return the noise for a LATENT (F, C, h, w). Raises InputError where the reference's does not fit it."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
+from .host_checks import check_has_reference
 from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
 from .host_preview import FOLLOWER
 
@@ -53,9 +54,11 @@ def start_run(
     """SAMPLER_SAMPLE wrapper: what the model's configuration asks for, and the references, once for all steps.
 
     The conditionings are the run's own copies: `guider.conds`, name → list of dictionaries.
+    Raises InputError where none of the positive ones shows a character.
     """
     hosted = guider.model_patcher.model
     config = hosted.settings.config
+    check_has_reference(guider.conds)
     conds = [cond["model_conds"] for conds in guider.conds.values() for cond in conds]
     options = extra_args["model_options"]["transformer_options"]
     tell = FOLLOWER not in options or not options[FOLLOWER].begun  # once a video, not with every clip

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from .host import KEY, HostedModel, model_config
+from .host_checks import check_conditions, check_latent
 from .host_schedule import SAMPLING, trailing_sigmas
 from .host_windows import WindowHandler, keep_seed, plan_memory_for_one_window
+from .inputs import checked_conditioning, checked_latent
 
 TRAILING = "trailing"
 SAMPLERS = list(comfy.samplers.SAMPLER_NAMES)
@@ -24,6 +26,8 @@ SCHEDULERS = [TRAILING, *comfy.samplers.SCHEDULER_NAMES]
 
 def with_windows(patcher: comfy.model_patcher.ModelPatcher, length: int, overlap: int, random_offset: bool):
     """Return a copy of a MODEL that samples in context windows. Raises InputError for numbers that do not fit."""
+    if not isinstance(patcher, comfy.model_patcher.ModelPatcher):
+        raise InputError(f"the model is a {type(patcher).__name__}; connect a MODEL")
     patcher = patcher.clone()
     if isinstance(patcher.model, HostedModel):
         check_length(patcher, length)
@@ -46,6 +50,16 @@ def check_length(patcher: comfy.model_patcher.ModelPatcher, length: int) -> None
     longest = model_config(patcher).unet.motion_modules.max_frames
     if length > longest:
         raise InputError(f"a window of {length} frames; the model takes at most {longest} at once: give a shorter one")
+
+
+def check_inputs(patcher: comfy.model_patcher.ModelPatcher, positive, negative, latent: dict) -> None:
+    """Raise InputError, before anything is loaded or computed, for what a MODEL of ours cannot sample."""
+    config = model_config(patcher)
+    start = comfy.sample.fix_empty_latent_channels(patcher, checked_latent(latent, "latent"))
+    check_latent(config, start)
+    for name, conditioning in (("positive", positive), ("negative", negative)):
+        for _, values in checked_conditioning(conditioning, name):
+            check_conditions(config, values, start)
 
 
 @dataclass(frozen=True)

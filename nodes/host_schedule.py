@@ -43,6 +43,8 @@ def trailing_sigmas(patcher: comfy.model_patcher.ModelPatcher, steps: int) -> Te
 
 def discrete_sampling(patcher: comfy.model_patcher.ModelPatcher) -> comfy.model_sampling.ModelSamplingDiscrete:
     """Return a MODEL's sampling object. Raises InputError for flow and continuous models, which have no such list."""
+    if not isinstance(patcher, comfy.model_patcher.ModelPatcher):
+        raise InputError(f"the model is a {type(patcher).__name__}; connect a MODEL")
     sampling = patcher.get_model_object(SAMPLING)
     continuous = isinstance(sampling, comfy.model_sampling.ModelSamplingDiscreteEDM)
     if not isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete) or continuous:
@@ -53,9 +55,10 @@ def discrete_sampling(patcher: comfy.model_patcher.ModelPatcher) -> comfy.model_
     return sampling
 
 
-def gamma_of(patcher: comfy.model_patcher.ModelPatcher, latent: dict) -> float:
-    """Return the γ for a LATENT's size in pixels (`gamma_for`)."""
+def gamma_of(patcher: comfy.model_patcher.ModelPatcher, latents: Tensor) -> float:
+    """Return the γ for latents (F, C, h, w) by their size in pixels (`gamma_for`). Raises InputError for no MODEL."""
+    discrete_sampling(patcher)
     ours = isinstance(patcher.model, HostedModel)
     scale = patcher.model.settings.config.latent.downscale if ours else VAE_DOWNSCALE
-    height, width = latent["samples"].shape[-2:]
+    height, width = latents.shape[-2:]
     return gamma_for(height * scale, width * scale)

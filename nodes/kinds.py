@@ -10,7 +10,12 @@ PoseKeypoint = io.Custom("POSE_KEYPOINT")
 
 
 def schema(**fields) -> io.Schema:
-    """`io.Schema` with the fields this ComfyUI knows: `search_aliases` came after 0.3.64."""
+    """`io.Schema` with the fields this ComfyUI knows: `search_aliases` came after 0.3.64.
+
+    An output without a display name gets its id for one: the frontend would show its type.
+    """
+    for output in fields.get("outputs", []):
+        output.display_name = output.display_name or output.id
     known = inspect.signature(io.Schema).parameters
     return io.Schema(**{name: value for name, value in fields.items() if name in known})
 

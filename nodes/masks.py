@@ -96,10 +96,10 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
         feather: int = 0,
         image=None,
     ) -> io.NodeOutput:
-        mask = checked_mask(mask, "the mask")
+        mask = checked_mask(mask, "mask")
         if image is not None:
-            image = checked_image(image, "the image")
-            same_frames(mask, image, "the mask", "the image")
+            image = checked_image(image, "image")
+            same_frames(mask, image, "mask", "image")
         mask = dilate(mask, grow) if grow else mask
         mask = shape_agnostic_mask(
             mask,

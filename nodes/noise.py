@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import host_noise
+from .inputs import checked_latent
 from .kinds import schema
 from .sampler import CATEGORY
 
@@ -43,4 +44,4 @@ class InhabitReferenceNoise(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, reference: dict, seed: int) -> io.NodeOutput:
-        return io.NodeOutput(host_noise.ReferenceNoise(model, reference, seed))
+        return io.NodeOutput(host_noise.ReferenceNoise(model, checked_latent(reference, "reference"), seed))

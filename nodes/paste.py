@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..sampling.paste_back import paste_back
-from .inputs import checked_image, checked_mask, same_frames
+from .inputs import checked_image, mask_of, same_frames
 from .kinds import schema
 
 
@@ -46,9 +46,7 @@ class InhabitPasteBack(io.ComfyNode):
 
     @classmethod
     def execute(cls, result, driving, mask, feather: int, grow: int = -1) -> io.NodeOutput:
-        result, driving = checked_image(result, "the result"), checked_image(driving, "the driving video")
-        mask = checked_mask(mask, "the mask")
-        mask = mask.expand(driving.shape[0], -1, -1) if mask.shape[0] == 1 else mask
-        same_frames(driving, result, "the driving video", "the result")
-        same_frames(driving, mask, "the driving video", "the mask")
+        result, driving = checked_image(result, "result"), checked_image(driving, "driving")
+        same_frames(driving, result, "driving", "result")
+        mask = mask_of(driving, mask, "driving", "mask")
         return io.NodeOutput(paste_back(result, driving, mask, feather, None if grow < 0 else grow))

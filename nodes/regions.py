@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..perception import blur_maps, hand_face_regions, measure_hand_blur, override_sharpness
-from .inputs import checked_image, checked_poses
+from .inputs import check_video, checked_image, checked_poses
 from .kinds import PoseKeypoint, schema
 
 WIDTH_AND_HEIGHT = {"default": 128, "min": 8, "max": 8192, "step": 8, "tooltip": "Of the driving video."}
@@ -86,7 +86,10 @@ class InhabitMotionBlur(io.ComfyNode):
 
     @classmethod
     def execute(cls, pose, width: int, height: int, sharpness_override: str, driving=None) -> io.NodeOutput:
-        driving = None if driving is None else checked_image(driving, "the driving video")
-        blur = measure_hand_blur(checked_poses(pose), width, height, driving)
+        poses = checked_poses(pose)
+        if driving is not None:
+            driving = checked_image(driving, "driving")
+            check_video("driving", driving, len(poses), width, height)
+        blur = measure_hand_blur(poses, width, height, driving)
         blur = override_sharpness(blur, sharpness_override)
         return io.NodeOutput(blur_maps(blur, width, height), blur.sharpness.flatten().tolist())

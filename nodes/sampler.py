@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import host_clips, host_sampling
-from .inputs import chosen
+from .inputs import chosen, number
 from .kinds import schema
 
 CATEGORY = "Inhabit/sampling"
@@ -123,7 +123,10 @@ class InhabitWindowedSampler(io.ComfyNode):
         chosen(sampler, host_sampling.SAMPLERS, "sampler")
         chosen(scheduler, host_sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
-        how = host_sampling.Sampling(cfg, sampler, host_sampling.sigmas_for(model, scheduler, steps), seed)
+        host_sampling.check_inputs(model, positive, negative, latent)
+        how = host_sampling.Sampling(
+            number(cfg, "cfg"), sampler, host_sampling.sigmas_for(model, scheduler, steps), seed
+        )
         if long_video == "clips":
             return io.NodeOutput(host_clips.sample_clips(model, positive, negative, latent, how, length, overlap))
         model = host_sampling.with_windows(model, length, overlap, random_offset=True)

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..errors import InputError
 from . import host_schedule
+from .inputs import checked_latent
 from .kinds import schema
 from .sampler import CATEGORY
 
@@ -45,7 +46,7 @@ class InhabitShiftedSNR(io.ComfyNode):
         if gamma == AUTOMATIC:
             if latent is None:
                 raise InputError("gamma is 0, automatic, but no latent is connected; connect it, or give up to 1")
-            gamma = host_schedule.gamma_of(model, latent)
+            gamma = host_schedule.gamma_of(model, checked_latent(latent, "latent"))
         return io.NodeOutput(host_schedule.with_shifted_snr(model, gamma))
 
 

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..perception import render_skeleton, structured_depth
-from .inputs import checked_depth, checked_poses
+from .inputs import check_video, checked_depth, checked_poses
 from .kinds import PoseKeypoint, schema
 
 
@@ -35,8 +35,12 @@ class InhabitSkeletonRenderer(io.ComfyNode):
 
     @classmethod
     def execute(cls, pose, width: int, height: int, depth=None) -> io.NodeOutput:
-        skeleton = render_skeleton(checked_poses(pose), width, height)
+        poses = checked_poses(pose)
         if depth is None:
-            return io.NodeOutput(skeleton, ExecutionBlocker("structured_depth needs the depth input"))
-        kept = structured_depth(checked_depth(depth, "the depth"), skeleton)
+            blocker = ExecutionBlocker("structured_depth needs the depth input")
+            return io.NodeOutput(render_skeleton(poses, width, height), blocker)
+        depth = checked_depth(depth)
+        check_video("depth", depth, len(poses), width, height)
+        skeleton = render_skeleton(poses, width, height)
+        kept = structured_depth(depth, skeleton)
         return io.NodeOutput(skeleton, kept.unsqueeze(-1).expand(-1, -1, -1, 3).contiguous())

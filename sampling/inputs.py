@@ -131,15 +131,20 @@ def with_neighbours(files: InputFiles) -> InputFiles:
 
 
 def load_reference(path: Path, size: tuple[int, int], multiple: int) -> Tensor:
-    """Read the reference → IMAGE (1, h, w, 3): its own shape, at most as many pixels as a frame, sides snapped.
+    """Read the reference and fit it (see `fit_reference`). Raises InputError when it is unreadable, too."""
+    return fit_reference(read_image(path), size, multiple, f"the reference {path}")
 
-    Raises InputError when it is unreadable or smaller than 32 pixels a side.
+
+def fit_reference(picture: Tensor, size: tuple[int, int], multiple: int, name: str) -> Tensor:
+    """Return IMAGE (1, h, w, 3): a picture of its own shape, at most as many pixels as `size` has, sides snapped.
+
+    size: (width, height) in pixels of the frames it goes with. multiple: what divides both sides of the result.
+    Raises InputError for a picture (1, H, W, 3) of less than 32 pixels a side, by its name.
     """
-    picture = read_image(path)
     height, width = picture.shape[1:3]
     if min(height, width) < SMALLEST_REFERENCE:
         raise InputError(
-            f"the reference {path} is {width}x{height} pixels: give a picture of the character of at least "
+            f"{name} is {width}x{height} pixels: give a picture of the character of at least "
             f"{SMALLEST_REFERENCE}x{SMALLEST_REFERENCE}"
         )
     scale = min(1.0, (size[0] * size[1] / (width * height)) ** 0.5)

@@ -190,7 +190,7 @@ def refusals(tiny: Tiny) -> dict[str, str]:
         "gamma is 0, automatic, but no latent is connected": lambda: InhabitShiftedSNR.execute(tiny.model, 0.0),
         "no list of noise levels": lambda: InhabitShiftedSNR.execute(flow(), 0.5),
         "have none); connect": lambda: InhabitTrailingSigmas.execute(flow(), 4),
-        "the reference latent has shape (2, 4, 8, 8); give one": lambda: noise(PICTURE.repeat(2, 1, 1, 1)),
+        "reference has shape (2, 4, 8, 8); give one": lambda: noise(PICTURE.repeat(2, 1, 1, 1)),
         "the latent has shape (1, 16, 8, 8), the reference": lambda: noise(PICTURE).generate_noise(
             {"samples": torch.zeros(1, 16, 8, 8)}
         ),

@@ -48,7 +48,10 @@ CONTRACT = {
     "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
     "InhabitHandFaceRegions": (["POSE_KEYPOINT", "INT", "INT", "FLOAT"], ["MASK", "MASK", "MASK"]),
     "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE"], ["IMAGE", "FLOAT"]),
-    "InhabitReference": (["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT"], ["CONDITIONING", "CONDITIONING"]),
+    "InhabitReference": (
+        ["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT", "IMAGE"],
+        ["CONDITIONING", "CONDITIONING"],
+    ),
     "InhabitMotion": (["CONDITIONING", "CONDITIONING", "IMAGE", "IMAGE", "IMAGE"], ["CONDITIONING", "CONDITIONING"]),
     "InhabitEnvironment": (
         ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK", "COMBO", "COMBO"],
@@ -203,12 +206,12 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 @pytest.mark.parametrize(
     ("node", "name", "value", "message"),
     [
-        ("InhabitSkeletonRenderer", "width", 136, "depth is (7, 96, 96)"),
+        ("InhabitSkeletonRenderer", "width", 136, "depth is 96x96 but width and height are 136x96"),
         ("InhabitWindowedSampler", "length", 100, "a window of 100 frames"),
         ("InhabitWindowedSampler", "overlap", 5, "an overlap of 5 frames"),
         ("InhabitWindowedSampler", "scheduler", "nonsense", "scheduler is 'nonsense'"),
         ("InhabitSampleScene", "kind", "fly", "kind is 'fly'"),
-        ("InhabitSampleScene", "width", 104, "depth is (7, 96, 104)"),
+        ("InhabitSampleScene", "width", 104, "depth is 104x96 but width and height are 96x96"),
         ("InhabitModelLoader", "checkpoint", "gone.safetensors", "gone.safetensors"),
     ],
 )
