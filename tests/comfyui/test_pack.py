@@ -102,6 +102,7 @@ def test_a_node_is_that_of_the_contract(comfyui: ComfyServer, name: str):
     assert ([kind for kind, _ in inputs], info["output"]) == tuple(map(list, CONTRACT[name]))
     assert all(details.get("tooltip") for _, details in inputs), "every input explains itself"
     assert info["category"].startswith("Inhabit") and info["description"]
+    assert not set(info["output"]) & set(info["output_name"]), "every output has a name of its own"
 
 
 def test_the_bundled_model_is_listed_first(comfyui: ComfyServer):
@@ -218,6 +219,34 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 def test_bad_input_is_one_clear_line(comfyui: ComfyServer, node: str, name: str, value: object, message: str):
     prompt = small(workflow("first-animation"))
     inputs_of(prompt, node)[name] = value
+    told = failure(comfyui.run(prompt))
+    assert told is not None and message in told and "\n" not in told, told
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "wire", "message"),
+    [
+        ("InhabitEnvironment", "driving", "shorter", "mask has 7 frames but driving has 5; give both as many"),
+        ("InhabitMotion", "skeleton", "shorter", "depth has 7 frames but skeleton has 5; give both as many"),
+        ("InhabitReference", "image", "shorter", "image has 5 images; give one"),
+        ("InhabitPasteBack", "driving", "shorter", "result has 7 frames but driving has 5; give both as many"),
+        ("InhabitWindowedSampler", "latent", "empty", "skeleton has 7 frames but the latent has 3; use the LATENT of"),
+        ("InhabitWindowedSampler", "positive", "negative", "positive has no reference; connect that of"),
+    ],
+)
+def test_a_wrong_wire_is_one_clear_line(comfyui: ComfyServer, node: str, name: str, wire: str, message: str):
+    prompt = small(workflow("first-animation"))
+    driving, latent = inputs_of(prompt, "InhabitEnvironment")["driving"], {"width": 192, "height": 192, "batch_size": 3}
+    prompt |= {
+        "shorter": {"class_type": "ImageFromBatch", "inputs": {"image": driving, "batch_index": 1, "length": 5}},
+        "empty": {"class_type": "EmptyLatentImage", "inputs": latent},
+    }
+    if not any(other["class_type"] == node for other in prompt.values()):
+        given = {"driving": driving, "mask": inputs_of(prompt, "InhabitEnvironment")["mask"], "feather": 4}
+        prompt["pasted"] = {"class_type": node, "inputs": {"result": driving, **given}}
+        prompt["saved"] = {"class_type": "SaveImage", "inputs": {"images": ["pasted", 0], "filename_prefix": "pasted"}}
+    inputs = inputs_of(prompt, node)
+    inputs[name] = inputs["negative"] if wire == "negative" else [wire, 0]
     told = failure(comfyui.run(prompt))
     assert told is not None and message in told and "\n" not in told, told
 
