@@ -153,14 +153,18 @@ def bench(options: argparse.Namespace) -> None:
 
 
 def card(options: argparse.Namespace) -> None:
-    """Measure a model over held-out scenes, or over long ones."""
+    """Measure a model over held-out scenes, over long ones, or its hands."""
+    from .evaluation import hands, long_video
     from .evaluation.card import CardSettings, make_card, markdown
-    from .evaluation.long_video import measure_long_videos, table
     from .models import checkpoint_file
 
     model = checkpoint_file(options.model)
     if options.long_videos is not None:
-        print(table(measure_long_videos(model, options.out, options.long_videos, options.size, options.device)))
+        scenes = options.long_videos, options.size, options.device
+        print(long_video.table(long_video.measure_long_videos(model, options.out, *scenes)))
+        return
+    if options.hands is not None:
+        print(hands.table(hands.measure_hands(model, options.out, options.hands, options.size, options.device)))
         return
     print(markdown(make_card(model, options.out, CardSettings(**_fields(options, CardSettings)), options.device)))
 

@@ -265,6 +265,12 @@ def _add_card(commands) -> None:
         metavar="N",
         help="measure N scenes of 96 frames instead: seams, jitter and cost of windows and clips, in long_videos.json",
     )
+    parser.add_argument(
+        "--hands",
+        type=int,
+        metavar="N",
+        help="measure N scenes instead: the hands' sharpness as asked for, in hands.json",
+    )
     parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out removed conditions")
 
 

@@ -35,6 +35,7 @@ class Way:
     overlap: int
     long_video: str = "windows"
     prompt_travel: bool = True
+    reference_noise: bool = False
 
 
 WAYS = {
@@ -43,6 +44,7 @@ WAYS = {
     "prompt travel, overlap 2": Way(2),
     "prompt travel, overlap 4": Way(4),
     "prompt travel, overlap 8": Way(8),
+    "prompt travel, overlap 4, reference noise": Way(4, reference_noise=True),
     "clips, 2 motion frames": Way(2, long_video="clips"),
     "clips, 4 motion frames": Way(4, long_video="clips"),
 }
@@ -102,6 +104,7 @@ def _run(model: AnimationModel, codec: LatentCodec, scene: Scene, way: Way) -> T
         overlap=way.overlap,
         long_video=way.long_video,
         prompt_travel=way.prompt_travel,
+        reference_noise=way.reference_noise,
         progress=False,
     )
 

@@ -166,7 +166,7 @@ PRESETS: dict[str, ModelConfig] = {
             motion_modules=MotionModuleConfig(heads=4, max_frames=24, mid_block=False, norm_groups=16),
         ),
         reference=ReferenceConfig(coordinates=True, appearance_grid=(16, 8), lookup=True),
-        motion=MotionGuiderConfig(channels=(16, 32, 64), heads=2),
+        motion=MotionGuiderConfig(channels=(16, 32, 64), blur=(8, 16, 24), heads=2),
         latent=LatentConfig(downscale=4, scale=2.0),
         sampling=SamplingConfig(steps=3, guidance=1.0, window=16, overlap=4),
         autoencoder=AutoencoderConfig(),

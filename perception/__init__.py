@@ -6,6 +6,17 @@ from .regions import Regions, hand_face_regions
 from .skeleton import draw_skeleton, render_skeleton, structured_depth
 
 __all__ = [
-    "HandBlur", "Regions", "blur_maps", "dilate", "draw_skeleton", "feather", "hand_face_regions", "mask_preview",
-    "measure_hand_blur", "override_sharpness", "render_skeleton", "shape_agnostic_mask", "structured_depth",
+    "HandBlur",
+    "Regions",
+    "blur_maps",
+    "dilate",
+    "draw_skeleton",
+    "feather",
+    "hand_face_regions",
+    "mask_preview",
+    "measure_hand_blur",
+    "override_sharpness",
+    "render_skeleton",
+    "shape_agnostic_mask",
+    "structured_depth",
 ]

@@ -62,7 +62,7 @@ def measure_hand_blur(
     """
     if len(poses) and isinstance(poses[0], dict):
         poses = parse_poses(poses, width, height)
-    points = _hand_points(poses)
+    points = hand_points(poses)
     present = (points[..., 2] > 0).any(axis=-1)
     if driving_FHWC is None:
         sharpness = np.where(present, 0.5, 0.0)
@@ -73,8 +73,8 @@ def measure_hand_blur(
             "make them equal"
         )
     else:
-        sharpness = _relative(_laplacian_variance(to_uint8(driving_FHWC), points), present, typical)
-    movement = _movement_over_time(points) if before is None else _movement(points, _hand_points(before))
+        sharpness = _relative(laplacian_variance(to_uint8(driving_FHWC), points), present, typical)
+    movement = _movement_over_time(points) if before is None else _movement(points, hand_points(before))
     return HandBlur(points, movement, sharpness.astype(np.float32))
 
 
@@ -138,7 +138,7 @@ def _frames(first: str | None, last: str | None) -> slice:
     return slice(int(first), int(last) + 1 if last else None)
 
 
-def _hand_points(poses: Sequence[Sequence[Pose]]) -> np.ndarray:
+def hand_points(poses: Sequence[Sequence[Pose]]) -> np.ndarray:
     """(F, 2, 21, 3) of the first person's hands, zeros where nobody is."""
     points = np.zeros((len(poses), 2, 21, 3), np.float32)
     for index, people in enumerate(poses):
@@ -165,8 +165,11 @@ def _movement_over_time(points: np.ndarray) -> np.ndarray:
     return movement
 
 
-def _laplacian_variance(driving: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(F, 2): of the grey values 0…255 in the box around each hand; 0 where the box is too small or off the frame."""
+def laplacian_variance(driving: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return s of HIA eq. 3 (F, 2), of the grey values 0…255 in the box around each hand and its margin.
+
+    driving: uint8 (F, H, W, 3). points: (F, 2, 21, 3), see `HandBlur`. 0 where the box is too small or off the frame.
+    """
     variance = np.zeros(points.shape[:2])
     for frame, hands in enumerate(points):
         grey = cv2.cvtColor(driving[frame], cv2.COLOR_RGB2GRAY)

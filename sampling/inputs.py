@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,21 @@ from ..errors import InputError
 from ..media import parse_poses, read_depth, read_image, read_mask, read_pose, read_video, resize, to_float
 from ..media.video import FOLDER_FPS
 from ..models import ModelConfig
-from ..perception import dilate, render_skeleton, shape_agnostic_mask, structured_depth
+from ..perception import (
+    blur_maps,
+    dilate,
+    measure_hand_blur,
+    override_sharpness,
+    render_skeleton,
+    shape_agnostic_mask,
+    structured_depth,
+)
 from ..perception.skeleton import SKELETON_THRESHOLD
 from .conditions import DrivingConditions
 
 logger = logging.getLogger(__name__)
 
+MEASURED = "measured"  # the hands as they are in the driving video
 SMALLEST_REFERENCE = 32  # pixels a side
 SHAPE_TOLERANCE = 0.05  # width / height may differ by this share between the inputs of one run
 WORKING_SIDE = {"puppets": 128}  # pixels: the short side a model was trained at, by its config's name
@@ -34,6 +43,7 @@ class InputFiles:
     driving, depth, mask, object_mask: video, folder of pictures, or one picture for a clip of one frame.
     pose: OpenPose JSON, or a video of drawn skeletons on black.
     size: (width, height) in pixels that everything is brought to; None: the driving video's own.
+    hand_sharpness: MEASURED, or requests as in `perception.override_sharpness`; None: the model is not told.
     """
 
     reference: Path
@@ -43,6 +53,7 @@ class InputFiles:
     mask: Path | None = None
     object_mask: Path | None = None
     size: tuple[int, int] | None = None
+    hand_sharpness: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         skeleton=skeleton,
         depth=None if depth is None else structured_depth(depth, skeleton),
         object_mask=_read_plane("object-mask", files.object_mask, name, count, own_size, size),
+        blur=_hand_maps(files, motion, None if driving is None else resize(driving, *size), size),
     )
     return Inputs(load_reference(files.reference, size, config.size_multiple), conditions, fps)
 
@@ -127,7 +139,7 @@ def with_neighbours(files: InputFiles) -> InputFiles:
     objects = files.object_mask or _neighbour(folder / "object.mkv")
     if depth is None:
         logger.info("no --depth: the skeleton alone tells the pose")
-    return InputFiles(files.reference, files.driving, pose, depth, mask, objects, files.size)
+    return replace(files, pose=pose, depth=depth, mask=mask, object_mask=objects)
 
 
 def load_reference(path: Path, size: tuple[int, int], multiple: int) -> Tensor:
@@ -200,6 +212,22 @@ def _read_motion(path: Path) -> _Motion:
             f"{lit:.0%} of {path} is not black: give --pose a video of drawn skeletons on black, or a JSON file"
         )
     return _Motion(path, (video.frames.shape[2], video.frames.shape[1]), video.fps, skeleton=video.frames)
+
+
+def _hand_maps(files: InputFiles, motion: _Motion, driving: np.ndarray | None, size: tuple[int, int]) -> Tensor | None:
+    """Motion-blur maps (F, height, width, 3) where they are asked for.
+
+    Raises InputError for a request that cannot be read, and for drawn skeletons, which tell no movement.
+    """
+    if files.hand_sharpness is None:
+        return None
+    if motion.keypoints is None:
+        raise InputError(
+            f"--hand-sharpness needs keypoints, and {motion.path} shows drawn skeletons: give --pose a JSON file"
+        )
+    blur = measure_hand_blur(motion.keypoints, *size, None if driving is None else to_float(driving))
+    wanted = "" if files.hand_sharpness.strip() == MEASURED else files.hand_sharpness
+    return blur_maps(override_sharpness(blur, wanted), *size)
 
 
 def _read_driving(files: InputFiles, motion: _Motion) -> tuple[np.ndarray | None, float]:

@@ -16,7 +16,8 @@ def flickering(monkeypatch):
     """`animate` answers with the truth plus an error that steps by 2/255, by 6/255 where fixed windows begin."""
     shown = {}
 
-    def answer(model, codec, reference, conditions, *, window, overlap, long_video, prompt_travel, progress):
+    def answer(model, codec, reference, conditions, *, window, overlap, prompt_travel, **others):
+        assert others.keys() == {"long_video", "reference_noise", "progress"}
         steps = torch.full((len(shown["target"]),), 2 / 255)
         if not prompt_travel:
             for begins in windows(len(steps), window, overlap)[1:]:
