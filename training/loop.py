@@ -20,7 +20,9 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..models import save
+from ..models.checkpoint import write_tensors
 from . import start
+from .adapter import adapter_tensors
 from .data import batches, read, to_device
 from .recipe import Recipe, StageRecipe
 from .saving import Saved, load_newest, save_state
@@ -33,7 +35,7 @@ class Trainer:
     """Trains what a recipe says into a folder, and resumes exactly.
 
     The folder holds `checkpoints/step-N` (full state), `log.jsonl` (a line every `log_every` steps) and
-    `model.safetensors` (averaged weights; rewritten at every save).
+    `model.safetensors` (averaged weights; rewritten at every save); with an adapter, `lora.safetensors` in its place.
 
     Args:
         recipe: what to do.
@@ -53,7 +55,7 @@ class Trainer:
     def run(
         self, resume: bool = False, interrupt: Callable[[], bool] | None = None, progress: bool = True
     ) -> Path | None:
-        """Train to the recipe's end → path of model.safetensors; None when interrupted (the state is saved).
+        """Train to the recipe's end → path of the model or LoRA; None when interrupted (the state is saved).
 
         `interrupt` is asked after every step; Ctrl-C and SIGTERM count as an interruption too.
         """
@@ -108,8 +110,9 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def export(self) -> Path:
-        """Write `model.safetensors` with the averaged weights → its path."""
-        path = self.out / "model.safetensors"
+        """Write the model, or the adapter alone, with the averaged weights → its path."""
+        adapter = self.recipe.adapter
+        path = self.out / ("model.safetensors" if adapter is None else "lora.safetensors")
         if not self.accelerator.is_main_process:
             return path
         dtype = getattr(torch, self.recipe.export)
@@ -117,7 +120,10 @@ class Trainer:
         self.ema.store(self.parameters.values())
         self.ema.copy_to(self.parameters.values())
         try:
-            save(path, self.model, self.codec.vae, dtype=dtype, metadata=metadata)
+            if adapter is None:
+                save(path, self.model, self.codec.vae, dtype=dtype, metadata=metadata)
+            else:
+                write_tensors(path, adapter_tensors(self.model.denoiser, adapter), metadata, dtype)
         finally:
             self.ema.restore(self.parameters.values())
         return path

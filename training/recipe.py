@@ -131,6 +131,14 @@ class StageRecipe(_Frozen):
         return self
 
 
+class AdapterRecipe(_Frozen):
+    """A LoRA on the denoiser: the stages train it alone, and it alone is written."""
+
+    rank: int = Field(4, ge=1)
+    alpha: float = Field(4.0, gt=0)  # the adapter's weight is alpha / rank
+    layers: tuple[str, ...] = Field(("to_q", "to_k", "to_v", "to_out.0"), min_length=1)  # ends of layers' names
+
+
 class Recipe(_Frozen):
     """A whole training."""
 
@@ -139,6 +147,7 @@ class Recipe(_Frozen):
     # networks that the checkpoint lacks start new. model.preset is not used.
     init: str | None = None
     codec: str | None = None  # checkpoint whose autoencoder is used; default: init's. "puppets": the bundled one
+    adapter: AdapterRecipe | None = None  # train a LoRA of the model, not the model
     data: DataRecipe = DataRecipe()
     seed: int = Field(0, ge=0)
     stages: tuple[StageRecipe, ...] = Field(min_length=1)

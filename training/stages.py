@@ -98,7 +98,10 @@ class AnimationStage(nn.Module):
         self.prediction, self.train_steps = schedule.prediction, schedule.train_steps
 
     def trained(self) -> dict[str, nn.Parameter]:
-        return choose_parameters(self.model.named_parameters(), self.stage)
+        named = self.model.named_parameters()
+        if self.recipe.adapter is not None:
+            return {name: parameter for name, parameter in named if ".lora_" in name}
+        return choose_parameters(named, self.stage)
 
     def forward(self, batch: dict[str, Tensor], step: int, rank: int = 0) -> dict[str, Tensor]:
         off = dropped(self.stage, self.recipe.seed, step)

@@ -18,6 +18,7 @@ from ..models import (
     load_codec,
 )
 from ..models.layers import to_channels_last
+from .adapter import add_adapter
 from .recipe import Recipe
 
 
@@ -27,6 +28,8 @@ def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, Late
     model = _continued(recipe) if recipe.init else AnimationModel(model_config(recipe))
     _check_sizes(recipe, model.config.size_multiple)
     codec = _codec(recipe, model.config)
+    if recipe.adapter is not None:
+        add_adapter(model.denoiser, recipe.adapter)
     model.to(device)
     codec.vae.to(device)
     to_channels_last(model)
