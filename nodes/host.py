@@ -44,6 +44,7 @@ from .host_conds import (
     FrameCond,
     ReferenceCond,
 )
+from .host_foreign import UNetSettings, check_conditioning, check_patches
 from .host_preview import follow
 from .host_run import RUN, Run, start_run
 from .host_windows import plan_memory_for_one_window
@@ -78,6 +79,7 @@ def as_model(config: ModelConfig, make: Callable[..., AnimationModel]) -> comfy.
     patcher.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, follow)
     patcher.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, start_run)
     patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, plan_memory_for_one_window)
+    patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, check_patches)
     return patcher
 
 
@@ -140,6 +142,8 @@ class HostConfig(comfy.supported_models_base.BASE):
         super().__init__({"disable_unet_model_creation": True, "in_channels": config.latent.channels})
         self.config = config
         self.latent_format = HostLatents(config)
+        self.unet_config = UNetSettings(self.unet_config)
+        self.sampling_settings = _sampling_settings(config.schedule)
 
     def model_type(self, state_dict: dict, prefix: str = "") -> comfy.model_base.ModelType:
         kinds = comfy.model_base.ModelType
@@ -161,6 +165,7 @@ class HostedModel(comfy.model_base.BaseModel):
         Raises InputError where they do not fit the latents.
         """
         config, out = self.settings.config, {}
+        check_conditioning(kwargs)
         check_latent(config, kwargs["noise"])
         check_conditions(config, kwargs, kwargs["noise"])
         if kwargs.get("cross_attn") is not None and config.unet.cross_attention_dim is not None:
@@ -238,6 +243,16 @@ class _VSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_samplin
 
 class _EpsilonSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
     pass
+
+
+def _sampling_settings(schedule: ScheduleConfig) -> dict[str, object]:
+    """The schedule as core's ModelSamplingDiscrete reads it, whose "linear" are the roots of betas."""
+    return {
+        "beta_schedule": {"linear": "sqrt_linear", "scaled_linear": "linear"}[schedule.betas],
+        "linear_start": schedule.beta_start,
+        "linear_end": schedule.beta_end,
+        "timesteps": schedule.train_steps,
+    }
 
 
 def _model_sampling(schedule: ScheduleConfig) -> comfy.model_sampling.ModelSamplingDiscrete:

@@ -24,8 +24,11 @@ from safetensors.torch import load_file, save_file
 # isort: split
 import folder_paths
 
+import nodes
+
 CFG, STEPS = 2.5, 2
 RANK, ALPHA = 4, 10  # not equal: without the settings the scale would be wrong
+DENOISER_ALONE = "kohya-alone.safetensors", "comfyui-alone.safetensors"  # what core's own loader takes
 TARGETS = r"(denoiser|reference)\..*(to_q|to_v|conv1|linear_1)|motion\.project.*|denoiser\.conv_in"
 
 
@@ -70,6 +73,10 @@ def in_every_naming(made: Path, folder: Path) -> list[str]:
         "comfyui": ({"diffusion_model." + name.removeprefix("denoiser."): t for name, t in whole.items()}, None),
         "kohya": ({kohya(name): t for name, t in own.items()} | reference, None),
     }
+    alone = {name: tensor for name, tensor in forms["comfyui"][0].items() if ".reference." not in name}
+    contents = {kohya(name.removeprefix("diffusion_model.")): tensor for name, tensor in alone.items()}, alone
+    for name, content in zip(DENOISER_ALONE, contents, strict=True):
+        save_file({key: tensor.clone() for key, tensor in content.items()}, folder / name)
     for name, (content, metadata) in forms.items():
         save_file(content, folder / f"{name}.safetensors", metadata=metadata)
     return [f"{name}.safetensors" for name in forms]
@@ -139,7 +146,13 @@ def compare(tiny: Tiny, names: list[str], merged, half) -> dict[str, object]:
     whole = with_lora(names[0], 1.0)
     twice = InhabitLoRALoader.execute(tiny.model, names[0], 0.5).args[0]
     twice = InhabitLoRALoader.execute(twice, names[1], 0.5).args[0]
+    core = nodes.LoraLoaderModelOnly()
+    own = {}
+    for name in DENOISER_ALONE:
+        model = core.load_lora_model_only(tiny.model, name, 1.0)[0]
+        own[name] = run.gap(run.windowed(model, *tiny.inputs, CFG, steps=STEPS), with_lora(name, 1.0))
     return {
+        "core's loader": own,
         "merged by peft": run.gap(whole, command_line(merged)),
         "half merged": run.gap(with_lora(names[0], 0.5), command_line(half)),
         "changes": run.gap(whole, plain),

@@ -34,6 +34,10 @@ def test_every_naming_is_the_same_adapter(report: dict):
     assert len(report["other namings"]) == 5 and set(report["other namings"].values()) == {0}
 
 
+def test_core_s_loader_gives_the_same_where_it_knows_the_names(report: dict):
+    assert report["core's loader"] == {"kohya-alone.safetensors": 0, "comfyui-alone.safetensors": 0}
+
+
 def test_strength_0_and_the_model_given_are_unchanged(report: dict):
     assert report["strength 0"] == 0 and report["plain again"] == 0
 

@@ -1,0 +1,51 @@
+"""Host: what nodes for other models cannot do with ours. It is said, since core would silently do nothing, or worse."""
+
+from __future__ import annotations
+
+import logging
+
+from ..errors import InputError
+
+logger = logging.getLogger(__name__)
+
+NETWORKS = {  # keys of CONDITIONING whose networks act on Stable Diffusion's layers
+    "control": "a ControlNet or T2I adapter; leave it out, and connect skeletons or depth to Inhabit Motion",
+    "gligen": "GLIGEN; leave it out, and say what is where by masks",
+}
+
+
+def check_conditioning(values: dict) -> None:
+    """Raise InputError for what a node of another model added to CONDITIONING, which our networks have no place for."""
+    for key, what in NETWORKS.items():
+        if values.get(key) is not None:
+            raise InputError(f"the conditioning has {what}: Inhabit's models do not take it")
+
+
+class UNetSettings(dict):
+    """Core's `unet_config`; says what is wrong where a node asks for the layers of another kind of UNet."""
+
+    def __missing__(self, name: str):
+        raise InputError(
+            f"a node asks for {name} of Stable Diffusion's UNet, to change its layers (FreeU and the like); "
+            "Inhabit's models are built otherwise: take the node out"
+        )
+
+
+def check_patches(executor, patcher, noise_shape, *args, **kwargs):
+    """PREPARE_SAMPLING wrapper: see that other nodes' patches of the MODEL can do what they promise.
+
+    Raises InputError for a merge with one of other widths: core scales our weights by the ratio and adds nothing.
+    """
+    weights = patcher.model_state_dict()
+    for name, patches in patcher.patches.items():
+        for _, patch, *_ in patches:
+            if isinstance(patch, list) and patch[0][0].shape != weights[name].shape:
+                raise InputError(
+                    f"the model is merged with one of other widths ({name}: {tuple(weights[name].shape)} and "
+                    f"{tuple(patch[0][0].shape)}); merge models of the same preset"
+                )
+    options = patcher.model_options.get("transformer_options", {})
+    found = sorted({name for kind in ("patches", "patches_replace") for name in options.get(kind, {})})
+    if found:
+        logger.warning("other nodes' patches of attention and blocks (%s) do nothing on this model", ", ".join(found))
+    return executor(patcher, noise_shape, *args, **kwargs)
