@@ -92,7 +92,7 @@ def listener() -> str | None:
 def pictures(latents: Tensor, factors: list[list[float]]) -> Tensor:
     """Return latents (F, C, h, w), in the model's scale, as pictures (F, H, W, 3), uint8 on the CPU, on their longest
     side at most `LONGEST_SIDE`; `factors` (C, 3) make red, green and blue, -1…1."""
-    scale = LONGEST_SIDE / max(latents.shape[-2:])
+    latents, scale = latents.float(), LONGEST_SIDE / max(latents.shape[-2:])
     if scale < 1:
         size = [max(1, round(side * scale)) for side in latents.shape[-2:]]
         latents = torch.nn.functional.interpolate(latents, size=size, mode="area")
