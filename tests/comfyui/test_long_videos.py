@@ -12,8 +12,7 @@ import pytest
 from inhabit.media import read_video
 
 from .listener import PREVIEW, animation, listen
-from .server import COMFYUI, RUN_SECONDS, ComfyServer, failure
-from .test_pack import inputs_of, small, workflow
+from .server import COMFYUI, ROOT, RUN_SECONDS, ComfyServer, failure
 
 FRAMES, SIZE = 320, 96
 WAYS = ("windows", "clips")
@@ -59,7 +58,7 @@ def test_a_long_video_needs_more_memory_for_latents_alone(report: dict, name: st
 
 @pytest.mark.parametrize("long_video", WAYS)
 def test_320_frames_through_prompt(comfyui: ComfyServer, long_video: str):
-    prompt = long_workflow(long_video)
+    prompt = first_workflow(long_video)
     before = comfyui.log.read_bytes().count(b"\n")
     heard = listen(comfyui, prompt)
     [ended] = heard.of("execution_success")
@@ -79,7 +78,7 @@ def test_an_interrupt_in_the_middle_leaves_queue_and_memory_free(comfyui: ComfyS
     """In the second window, or in the second clip; three times, so that a leak would add up."""
     import psutil  # of ComfyUI's requirements
 
-    prompt, sizes = long_workflow(long_video), []
+    prompt, sizes = first_workflow(long_video), []
     node = next(number for number, node in prompt.items() if node["class_type"] == "InhabitWindowedSampler")
 
     def one_is_done(event: str, data: dict) -> bool:
@@ -92,14 +91,14 @@ def test_an_interrupt_in_the_middle_leaves_queue_and_memory_free(comfyui: ComfyS
         assert heard.of("execution_interrupted") and bar[-1]["value"] <= 0.2 * bar[-1]["max"], bar[-1]
         sizes.append(psutil.Process(comfyui.process.pid).memory_info().rss)
     assert sizes[-1] - sizes[0] < SPARE, sizes
-    assert failure(comfyui.run(small(workflow("first-animation")))) is None, comfyui.log_tail()
+    assert failure(comfyui.run(first_workflow(long_video, frames=8))) is None, comfyui.log_tail()
 
 
-def long_workflow(long_video: str) -> dict:
-    """Return the first workflow with 320 small frames, one step each."""
-    prompt = workflow("first-animation")
-    settings = {"width": SIZE, "height": SIZE, "frames": FRAMES, "length": 16, "overlap": 2, "steps": 1, "cfg": 1.0}
+def first_workflow(long_video: str, frames: int = FRAMES) -> dict:
+    """Return the first workflow with small frames and one step, in API format."""
+    prompt = json.loads((ROOT / "workflows" / "api" / "first-animation.json").read_text())
+    settings = {"width": SIZE, "height": SIZE, "frames": frames, "length": 16, "overlap": 2, "steps": 1, "cfg": 1.0}
+    settings["long_video"] = long_video
     for node in prompt.values():
         node["inputs"] |= {key: value for key, value in settings.items() if key in node["inputs"]}
-    inputs_of(prompt, "InhabitWindowedSampler")["long_video"] = long_video
     return prompt
