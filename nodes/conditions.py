@@ -94,8 +94,8 @@ class InhabitMotion(io.ComfyNode):
                 io.Image.Input(
                     "blur",
                     optional=True,
-                    tooltip="Blur map of Inhabit Motion Blur, for models that were trained with it, as inhabit-puppets; "
-                    "others leave it out and say so in the log.",
+                    tooltip="Blur map of Inhabit Motion Blur, for models that were trained with it, as "
+                    "inhabit-puppets; others leave it out and say so in the log.",
                 ),
             ],
             outputs=outputs,

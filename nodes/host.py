@@ -172,7 +172,8 @@ class HostedModel(comfy.model_base.BaseModel):
             check_context(config, kwargs["cross_attn"])
             out["c_crossattn"] = comfy.conds.CONDCrossAttn(kwargs["cross_attn"])
         if kwargs.get(REFERENCE) is not None:
-            out[REFERENCE] = ReferenceCond(kwargs[REFERENCE])
+            context = kwargs["cross_attn"] if "c_crossattn" in out else None
+            out[REFERENCE] = ReferenceCond(kwargs[REFERENCE], context)
         for key in PER_FRAME:
             if kwargs.get(key) is not None:
                 out[key] = self._frame_cond(key, kwargs[key])

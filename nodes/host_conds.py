@@ -13,6 +13,7 @@ ENVIRONMENT, MASK, OBJECTS = "inhabit_environment", "inhabit_mask", "inhabit_obj
 CELL = "inhabit_cell"  # pixels a side of one latent of the VAE that encoded the conditions
 PER_FRAME = (SKELETON, DEPTH, BLUR, ENVIRONMENT, MASK, OBJECTS)  # what a context window slices
 IN_PIXELS = (SKELETON, DEPTH, BLUR)
+Name = tuple[int, int]  # of a reference and its tokens
 LATENTS = (ENVIRONMENT, OBJECTS)  # in the VAE's scale until `extra_conds`
 
 
@@ -41,12 +42,17 @@ class FrameCond(comfy.conds.CONDRegular):
 
 
 class ReferenceCond(comfy.conds.CONDRegular):
-    """The reference's latents (1, 4, h, w); what reaches the denoiser is the name under which `Run` keeps their
-    keys and values, so conditionings with the same reference share a call and others never do."""
+    """The reference's latents (1, 4, h, w) and the tokens (1, L, D) they are read with; what reaches the denoiser is
+    the name under which `Run` keeps their keys and values, so conditionings with the same reference share a call and
+    others never do."""
+
+    def __init__(self, cond: Tensor, context: Tensor | None = None) -> None:
+        super().__init__(cond)
+        self.context = context
 
     @property
-    def name(self) -> int:
-        return id(self.cond)
+    def name(self) -> Name:
+        return id(self.cond), id(self.context)
 
     def process_cond(self, **kwargs) -> ReferenceCond:
         return self
@@ -54,7 +60,7 @@ class ReferenceCond(comfy.conds.CONDRegular):
     def can_concat(self, other: ReferenceCond) -> bool:
         return self.name == other.name
 
-    def concat(self, others: list[ReferenceCond]) -> int:
+    def concat(self, others: list[ReferenceCond]) -> Name:
         return self.name
 
     def size(self) -> list[int]:

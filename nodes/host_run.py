@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
 from .host_checks import check_has_reference
-from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
+from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
 from .host_preview import FOLLOWER
 
 logger = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ class Run:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.references: dict[int, object] = {}
+        self.references: dict[Name, object] = {}
         self._window: tuple[int, ...] = ()
-        self._motion: dict[object, Tensor] = {}
+        self._motion: dict[object, tuple[tuple[Tensor | None, ...], Tensor]] = {}
 
-    def reference(self, name: int | None) -> object | None:
+    def reference(self, name: Name | None) -> object | None:
         """Return the keys and values of `ReferenceCond.name`. Raises InputError where no sampling run made them."""
         if name is not None and name not in self.references:
             raise InputError(
@@ -43,9 +43,14 @@ class Run:
         window, key = tuple(options.get("inhabit_window", ())), (tuple(options.get("uuids", ())), inputs[0].shape)
         if window != self._window:
             self._window, self._motion = window, {}
-        if key not in self._motion:
-            self._motion[key] = model.motion(*inputs)
-        return self._motion[key]
+        if key not in self._motion or not _same(self._motion[key][0], inputs):
+            self._motion[key] = inputs, model.motion(*inputs)  # core gives one uuid to two conditionings with areas
+        return self._motion[key][1]
+
+
+def _same(one: tuple[Tensor | None, ...], other: tuple[Tensor | None, ...]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
 
 
 def start_run(
@@ -78,7 +83,7 @@ def _drop_unused(config: ModelConfig, conds: list[dict], tell: bool) -> None:
         unused[OBJECTS] = "has no object guider: the objects are not used"
     if not config.motion.depth:
         unused[DEPTH] = "reads no depth: it is not used"
-    if not config.motion.blur:
+    if config.motion.blur is None:
         unused[BLUR] = "reads no motion-blur maps: they are not used"
     for key, why in unused.items():
         if [cond.pop(key) for cond in conds if key in cond] and tell:

@@ -169,7 +169,7 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
         "62 x 64 pixels": lambda: environment.execute([], [], vae, given.driving[:, :, :62], given.mask[:, :, :62]),
         "7 frames but driving has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
         "32x64": lambda: environment.execute([], [], vae, given.driving, given.mask[:, :, :32]),
-        "outside of a sampling run": lambda: host_run.Run().reference(1),
+        "outside of a sampling run": lambda: host_run.Run().reference((1, 2)),
         "(8, 64, 64)": lambda: environment.execute([], [], vae, given.driving[..., 0], given.mask),
     }
     said = {}
@@ -213,6 +213,16 @@ def version_1(folder: Path, name: str, **changes) -> dict[str, object]:
     report[f"{name}, the user's noise mask"] = gap(kept, wanted)
     report[f"{name}, and is drawn elsewhere"] = gap(kept, own)
     return report
+
+
+def motion_under_one_uuid(model, given) -> float:
+    """Two conditionings that core tells apart by nothing, as it does where one has an area."""
+    animation, run = model.model.diffusion_model.animation, host_run.Run()
+    skeleton = given.skeleton.movedim(-1, 1).unsqueeze(0)
+    gaps = []
+    for inputs in ((skeleton, None, None), (skeleton.flip(1), None, None), (skeleton, skeleton[:, :, :1], None)):
+        gaps += [gap(run.motion(animation, inputs, {"uuids": ["one"]}), animation.motion(*inputs)) for _ in range(2)]
+    return max(gaps)
 
 
 @contextlib.contextmanager
@@ -266,6 +276,7 @@ def main(folder: Path) -> dict[str, object]:
     one, two, both = (windowed(model, side, negative, latent, 1.0, 1) for side in (positive, other, positive + other))
     report["combined"] = gap(both, (one + two) / 2)
     report["combined differ by"] = gap(one, two)
+    report["motion under one uuid"] = motion_under_one_uuid(model, given)
 
     save_checkpoint(model, vae=vae, filename_prefix="kept", output_dir=str(folder))
     kept = next(folder.glob("kept*.safetensors"))

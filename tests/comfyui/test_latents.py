@@ -70,6 +70,7 @@ def test_inside_the_noise_mask_something_is_drawn(report: dict):
 def test_two_conditionings_in_one_call_give_their_mean(report: dict):
     """One step from pure noise: a rounding error of float32 sigmas of 4518 stays."""
     assert report["combined"] <= 2e-3 and report["combined differ by"] > 2e-2
+    assert report["motion under one uuid"] == 0
 
 
 def test_reference_keys_and_values_are_computed_once_a_run(report: dict):
