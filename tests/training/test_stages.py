@@ -70,7 +70,8 @@ def test_spatial_stage_treats_every_frame_alone(tiny, tmp_path):
             b, f = divmod(i, 2)
             keys_values = model.project_reference(model.reference(references[b : b + 1].clone()))
             skeleton = batch["skeleton_BFHWC"][b : b + 1, f : f + 1].permute(0, 1, 4, 2, 3)
-            motion = model.motion(skeleton, batch["depth_BFHW"][b : b + 1, f : f + 1, None], temporal=False)
+            blur = batch["blur_BFHWC"][b : b + 1, f : f + 1].permute(0, 1, 4, 2, 3)
+            motion = model.motion(skeleton, batch["depth_BFHW"][b : b + 1, f : f + 1, None], blur, temporal=False)
             t = timesteps[i : i + 1]
             latents = clean[i][None, None].clone()
             predicted = model.denoise(
@@ -94,14 +95,15 @@ def test_dropped_conditions_follow_their_probabilities_and_reach_the_model(tiny,
     trainer = Trainer(recipe, tmp_path, device="cpu")
     batch = to_device(StepBatches(recipe)[0], torch.device("cpu"))
     batch["object_BFHW"][:, :, :20, :20] = 1
-    off = dict.fromkeys(("animation", "environment", "objects", "depth"), False)
+    off = dict.fromkeys(("animation", "environment", "objects", "depth", "blur"), False)
     everything = trainer.module.conditions(batch, off)[1]
     assert set(everything) == {"reference", "motion", "environment", "mask", "objects"}
     for name, gone in (("animation", {"reference", "motion"}), ("environment", {"environment", "mask"}),
                        ("objects", {"objects"})):  # fmt: skip
         assert set(everything) - set(trainer.module.conditions(batch, {**off, name: True})[1]) == gone
-    without_depth = trainer.module.conditions(batch, {**off, "depth": True})[1]["motion"]
-    assert not torch.equal(without_depth, everything["motion"])
+    for name in ("depth", "blur"):
+        without = trainer.module.conditions(batch, {**off, name: True})[1]["motion"]
+        assert not torch.equal(without, everything["motion"]), name
 
 
 def test_a_lookup_loss_needs_a_model_that_looks_up(tiny, tmp_path):

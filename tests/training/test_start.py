@@ -29,14 +29,17 @@ def test_training_starts_from_the_given_weights(tiny, checkpoint):
     assert not any(parameter.requires_grad for parameter in codec.vae.parameters())
 
 
-def test_overrides_add_networks_to_the_given_weights_and_change_none(tiny, checkpoint):
-    model = networks(tiny("model.overrides.motion.blur=[8, 8, 8]"), torch.device("cpu"))[0]
-    expected = load(checkpoint).state_dict()
+def test_overrides_add_networks_to_the_given_weights_and_change_none(tiny, tmp_path):
+    config = model_config(load_recipe("tiny", [SMALL_CODEC, "model.overrides.motion.blur=null"]))
+    given = tmp_path / "given.safetensors"
+    save(given, AnimationModel(config), PatchAutoencoder(config.autoencoder))
+    expected = load(given).state_dict()
+    model = networks(tiny(f"init={given}", "model.overrides.motion.blur=[8, 8, 8]"), torch.device("cpu"))[0]
     added = model.state_dict().keys() - expected.keys()
     assert added and all(name.startswith("motion.blur.") for name in added)
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items() if name not in added)
     with pytest.raises(InputError, match="model.overrides do not fit init .*motion.*has shape.*leave out") as error:
-        networks(tiny("model.overrides.motion.channels=[8, 8, 8]"), torch.device("cpu"))
+        networks(tiny(f"init={given}", "model.overrides.motion.channels=[8, 8, 8]"), torch.device("cpu"))
     assert "\n" not in str(error.value)
 
 
