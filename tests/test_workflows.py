@@ -22,6 +22,17 @@ def test_a_thumbnail_lies_beside_it(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_note_says_what_to_change_and_what_to_expect(name: str):
+    text = (WORKFLOWS / "notes" / f"{name}.md").read_text()
+    assert text.startswith("## ") and "**Expect**" in text
+    assert "**Change first**" in text or "\n1. " in text
+
+
+def test_no_note_is_left_over():
+    assert sorted(path.stem for path in (WORKFLOWS / "notes").iterdir()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_in_it_changes_by_itself(name: str):
     """Seeds stay, and nodes do not lie on each other."""
     nodes = json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]
