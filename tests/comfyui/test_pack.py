@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import math
 import re
 import time
 
 import numpy as np
 import pytest
-from inhabit import cli
-from inhabit.media import read_video, to_float, write_lossless, write_pose
+from inhabit.media import read_video, to_float
 from inhabit.perception import (
     blur_maps,
     dilate,
@@ -26,10 +22,10 @@ from inhabit.sampling.paste_back import paste_back
 from inhabit.scenes import render_scene
 from PIL import Image
 
-from .server import PACK, ROOT, RUN_SECONDS, ComfyServer, failure
+from .prompts import by_command_line, inputs_of, psnr, sampling_options, small, workflow
+from .server import PACK, RUN_SECONDS, ComfyServer, failure
 
 WORKFLOWS = ("first-animation", "ksampler")
-SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "steps": 2}  # two windows a step
 
 # id: (inputs, outputs) as design.md has them; MASK and IMAGE by name where there are several
 CONTRACT = {
@@ -186,22 +182,8 @@ def test_masks_previews_and_paste_back_are_those_of_the_library(comfyui: ComfySe
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """What `inhabit animate` makes of the workflows' scene, without loss: uint8 (F, H, W, 3)."""
-    folder = tmp_path_factory.mktemp("scene")
     prompt = small(workflow("first-animation"))
-    scene_inputs, sampler = inputs_of(prompt, "InhabitSampleScene"), inputs_of(prompt, "InhabitWindowedSampler")
-    scene = render_scene(**scene_inputs)
-    Image.fromarray(scene.reference).save(folder / "reference.png")
-    for name in ("driving", "character", "object"):
-        write_lossless(folder / f"{name}.mkv", getattr(scene, name), 24)
-    write_pose(folder / "pose.json", scene.pose)
-    np.save(folder / "depth.npy", scene.depth)
-    arguments = ["animate", "--reference", "reference.png", "--driving", "driving.mkv", "--pose", "pose.json"]
-    arguments += ["--depth", "depth.npy", "--mask", "character.mkv", "--object-mask", "object.mkv", "--out", "out.mkv"]
-    arguments = [str(folder / word) if "." in word else word for word in arguments]
-    arguments += ["--no-paste-back", "--device", "cpu", "--seed", sampler["seed"], "--steps", sampler["steps"]]
-    arguments += ["--guidance", sampler["cfg"], "--window", sampler["length"], "--overlap", sampler["overlap"]]
-    assert cli.main([str(word) for word in arguments]) == 0
-    return read_video(folder / "out.mkv").frames
+    return by_command_line(tmp_path_factory.mktemp("scene"), prompt, *sampling_options(prompt), "--no-paste-back")
 
 
 @pytest.mark.parametrize(
@@ -263,23 +245,3 @@ def test_an_interrupt_ends_the_sampling(comfyui: ComfyServer):
     comfyui.post("/interrupt", {})
     events = [name for name, _ in comfyui.wait(number)["status"]["messages"]]
     assert events[-1] == "execution_interrupted"
-
-
-def workflow(name: str) -> dict:
-    return json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text())
-
-
-def small(prompt: dict) -> dict:
-    """Return the workflow with fewer frames and steps, in windows all the same."""
-    prompt = copy.deepcopy(prompt)
-    for node in prompt.values():
-        node["inputs"] |= {key: value for key, value in SMALL.items() if key in node["inputs"]}
-    return prompt
-
-
-def inputs_of(prompt: dict, class_type: str) -> dict:
-    return next(node["inputs"] for node in prompt.values() if node["class_type"] == class_type)
-
-
-def psnr(first: np.ndarray, second: np.ndarray) -> float:
-    return 10 * math.log10(255**2 / float(((first.astype(float) - second) ** 2).mean()))

@@ -11,8 +11,8 @@ from PIL import Image
 from . import browser
 from .browser import frontend, plain
 from .listener import PREVIEW, Heard, animation, listen
+from .prompts import SMALL, inputs_of, small, workflow
 from .server import ComfyServer, failure
-from .test_pack import SMALL, inputs_of, small, workflow
 
 SAMPLERS = ("InhabitWindowedSampler", "KSampler", "SamplerCustomAdvanced")
 STEPS = SMALL["steps"]
