@@ -157,9 +157,7 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
         "1x1 pixels": lambda: start.execute(vae, reference[:, :1, :1]),
         "3 NaN or infinite values": lambda: motion.execute([], [], given.skeleton, hole),
         "7 frames but skeleton has 8": lambda: motion.execute([], [], given.skeleton, depth[1:]),
-        "blur has 6 frames but skeleton has 8": lambda: motion.execute(
-            [], [], given.skeleton, depth, given.blur[2:]
-        ),
+        "blur has 6 frames but skeleton has 8": lambda: motion.execute([], [], given.skeleton, depth, given.blur[2:]),
         "mode is 'both'; choose one of model input, noise mask": lambda: environment.execute(
             [], [], vae, given.driving, given.mask, mode="both"
         ),
