@@ -259,13 +259,14 @@ def _add_card(commands) -> None:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default {default}")
     parser.add_argument("--steps", type=int, metavar="N", help="default: the model's own")
     parser.add_argument("--guidance", type=float, metavar="X", help="default: the model's own")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--long-videos",
         type=int,
         metavar="N",
         help="measure N scenes of 96 frames instead: seams, jitter and cost of windows and clips, in long_videos.json",
     )
-    parser.add_argument(
+    instead.add_argument(
         "--hands",
         type=int,
         metavar="N",

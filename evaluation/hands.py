@@ -82,5 +82,7 @@ def _maps(blur: HandBlur, size: int) -> dict[str, Tensor]:
 
 def _measure(scene: Scene, clip: Tensor, blur: HandBlur) -> dict[str, float]:
     values = laplacian_variance(to_uint8(clip), blur.points)
+    if not values.any():
+        raise InputError(f"--size {clip.shape[2]} shows no hand large enough to measure: give a larger one, as 128")
     hands = character_region(to_float(scene.hands))
     return {"sharpness": float(np.median(values[values > 0])), "psnr": psnr(clip, to_float(scene.target), hands)}

@@ -66,6 +66,15 @@ class MotionGuiderConfig(_Frozen):
     blur: tuple[int, ...] | None = None
     heads: int = 8
 
+    @model_validator(mode="before")
+    @classmethod
+    def _blur_as_it_was_written(cls, values):
+        """Files of earlier versions say false for no branch, true for one of the widths of `channels`."""
+        if isinstance(values, dict) and isinstance(values.get("blur"), bool):
+            channels = values.get("channels", cls.model_fields["channels"].default)
+            values = values | {"blur": channels if values["blur"] else None}
+        return values
+
 
 class ObjectGuiderConfig(_Frozen):
     """Object guider and spatial blending. `blend_bias`: initial bias before the sigmoid of eq. 3."""

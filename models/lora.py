@@ -36,7 +36,7 @@ ENDINGS = {
         f".lora_linear_layer.{theirs[1]}.weight",
         ours,
     )
-}
+} | {".alpha": ".alpha"}
 
 
 def read_lora(path: str | Path) -> dict[str, Tensor]:
@@ -65,6 +65,9 @@ def adapter_settings(path: Path, header: Mapping[str, str]) -> dict[str, object]
     if not isinstance(settings, dict):
         raise InputError(f"{source} holds {type(settings).__name__}, not a LoRA's settings: save the LoRA again")
     named = {name.removeprefix("unet."): value for name, value in settings.items()}
+    for patterns in ("rank_pattern", "alpha_pattern"):
+        if not isinstance(named.get(patterns) or {}, dict):
+            raise InputError(f"{source} has {patterns} {named[patterns]!r}, not a value a layer: save the LoRA again")
     return {name: value for name, value in named.items() if "." not in name}  # the others are of a text encoder
 
 
@@ -95,13 +98,19 @@ def our_name(name: str) -> str:
     """Return a tensor's name as ComfyUI knows it, `diffusion_model.<layer>.<what it is>`; kohya's stay."""
     if name.startswith(OTHER_NAMING):
         return name
-    while name.startswith(OUTER):
-        name = name[len(next(outer for outer in OUTER if name.startswith(outer))) :]
+    name = _inner(name)
     ending = next((ending for ending in ENDINGS if name.endswith(ending)), None)
     if ending is None:
         return PREFIX + name
     layer = name.removesuffix(ending).replace(".processor.", ".")
     return PREFIX + re.sub(r"\.to_out$", ".to_out.0", layer) + ENDINGS[ending]
+
+
+def _inner(name: str) -> str:
+    """Return a layer's name, or a pattern of it, without what wraps it."""
+    while name.startswith(OUTER):
+        name = name[len(next(outer for outer in OUTER if name.startswith(outer))) :]
+    return name
 
 
 def layer_of(name: str) -> str:
@@ -126,4 +135,5 @@ def _scale(settings: Mapping[str, object], layer: str, rank: int, source: str) -
 
 def _of_layer(patterns: Mapping[str, object], layer: str, default: object) -> object:
     """Return the value of the first pattern that ends the layer's name, as peft matches them."""
-    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", layer)), default)
+    found = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({_inner(key)})$", layer))
+    return next(found, default)

@@ -26,23 +26,25 @@ def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, lengt
     result = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"]).clone()
     noise = comfy.sample.prepare_noise(result, how.seed, latent.get("batch_index"))
     clips, done = windows(len(result), length, overlap), 0
-    follower = _follower(patcher, len(clips) * how.count)
-    for number, clip in enumerate(clips):
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        finished = done - clip[0]
-        follower.next_clip(result[: clip[0]], number * how.count)
-        sampled = how.run(
-            patcher,
-            noise[clip],
-            _frames_of(positive, clip, len(result)),
-            _frames_of(negative, clip, len(result)),
-            result[clip],
-            _mask(latent.get("noise_mask"), clip, finished, result.shape),
-            follower,
-            bar=False,
-        )
-        result[clip[finished:]] = sampled[finished:].to(result)
-        done = clip[-1] + 1
+    steps = len(clips) * how.count
+    with tqdm(total=steps, disable=not comfy.utils.PROGRESS_BAR_ENABLED) as bar:
+        follower = _follower(patcher, steps, bar)
+        for number, clip in enumerate(clips):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            finished = done - clip[0]
+            follower.next_clip(result[: clip[0]], number * how.count, (number + 1) * how.count)
+            sampled = how.run(
+                patcher,
+                noise[clip],
+                _frames_of(positive, clip, len(result)),
+                _frames_of(negative, clip, len(result)),
+                result[clip],
+                _mask(latent.get("noise_mask"), clip, finished, result.shape),
+                follower,
+                bar=False,
+            )
+            result[clip[finished:]] = sampled[finished:].to(result)
+            done = clip[-1] + 1
     return {**latent, "samples": result}
 
 
@@ -71,15 +73,12 @@ def _mask(given: Tensor | None, clip: list[int], finished: int, shape: torch.Siz
     return mask
 
 
-def _follower(patcher, steps: int) -> Follower:
+def _follower(patcher, steps: int, bar: tqdm) -> Follower:
     """What counts and shows the steps of all clips, with one bar in the log instead of core's bar a clip."""
     show = latent_preview.prepare_callback(patcher, steps)
-    bar = tqdm(total=steps, disable=not comfy.utils.PROGRESS_BAR_ENABLED)
 
     def callback(step: int, *pictures) -> None:
         show(step, *pictures)
         bar.update(step + 1 - bar.n)
-        if step + 1 == steps:
-            bar.close()
 
     return Follower(patcher.model.latent_format, callback, steps)

@@ -34,7 +34,7 @@ class Follower:
         """`callback` is called first, as core would; `steps` are those of all clips."""
         self._latents, self._callback, self._steps = latents, callback, steps
         self._finished: Tensor | None = None
-        self._first_step = self._done = 0
+        self._first_step, self._last_step, self._done = 0, steps, 0
         self._shown = self._due = 0.0
         self._bar: comfy.utils.ProgressBar | None = None
 
@@ -43,13 +43,17 @@ class Follower:
         """Whether another clip came before this one."""
         return self._first_step > 0
 
-    def next_clip(self, finished: Tensor, first_step: int) -> None:
-        """Go on with a clip behind the frames `finished` (F, C, h, w), in the VAE's scale."""
-        self._finished, self._first_step = finished, first_step
+    def next_clip(self, finished: Tensor, first_step: int, last_step: int) -> None:
+        """Go on with a clip behind the frames `finished` (F, C, h, w), in the VAE's scale; its steps, of all."""
+        self._finished, self._first_step, self._last_step = finished, first_step, last_step
 
     def __call__(self, step: int, clean: Tensor, noisy: Tensor, total: int) -> None:
-        """After step `step`: `clean` and `noisy` are (F, C, h, w), in the model's scale."""
-        self._shown = self._done = self._first_step + step + 1
+        """After step `step`: `clean` and `noisy` are (F, C, h, w), in the model's scale.
+
+        Samplers that choose their own steps count to what they like: here to the clip's last at most, and not back.
+        """
+        step = min(self._first_step + step + 1, self._last_step)
+        self._shown = self._done = max(self._done, step)
         if self._callback is not None:
             self._callback(self._done - 1, clean, noisy, self._steps)
         start, client = time.monotonic(), listener()
@@ -131,9 +135,11 @@ def _send(client: str, frames: Tensor, of: int) -> None:
     context = get_executing_context()
     if context is None:
         return
+    prompt = get_progress_state().dynprompt
     data = {
         "node": context.node_id,
-        "display_node": get_progress_state().dynprompt.get_display_node_id(context.node_id),
+        "display_node": prompt.get_display_node_id(context.node_id),
+        "type": prompt.get_node(context.node_id)["class_type"],
         "prompt_id": context.prompt_id,
         "frames": of,
         "webp": base64.b64encode(animation(frames, of / FPS)).decode("ascii"),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from comfy_api.latest import io
 
-from ..errors import InputError
 from ..models.lora import NEIGHBOUR
 from . import host_lora
 from .folders import LORAS, fingerprint, lora_names, path_in
-from .inputs import chosen
+from .inputs import chosen, number
 from .kinds import schema
 
 
@@ -54,7 +51,5 @@ class InhabitLoRALoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, lora: str, strength: float) -> io.NodeOutput:
-        if not math.isfinite(strength):
-            raise InputError(f"strength is {strength}; give a number, 1 is as the LoRA was trained")
         path = path_in(LORAS, chosen(lora, lora_names(), "lora"))
-        return io.NodeOutput(host_lora.with_lora(model, path, strength))
+        return io.NodeOutput(host_lora.with_lora(model, path, number(strength, "strength")))

@@ -20,6 +20,7 @@ from .regions import fill_hull
 HANDS = ("left", "right")
 FASTEST = 0.1  # Not in paper: a movement of this share of the frame's side in one frame is the map's end
 MARGIN = 0.25  # of the hand's longer side, around it
+FAINTEST = 1 / 255  # the smallest sharpness in a map's hands, which 8-bit pictures keep
 SMALLEST_CROP = 8  # pixels a side: below this a Laplacian tells nothing
 WORDS = {"blurred": 0.1, "sharp": 0.9}
 OVERRIDE = re.compile(r"(left|right|both)(?:\s+(\d+)(?:\s*-\s*(\d*))?)?\s+(sharp|blurred|[0-9.]+)")
@@ -106,12 +107,13 @@ def blur_maps(blur: HandBlur, width: int, height: int) -> Tensor:
     """Paint movement and sharpness over the hands → IMAGE (F, H, W, 3), 0…1.
 
     Red and green are the movement in x and y, 0.5 is none and 0 or 1 a tenth of the frame's side or more; blue is the
-    sharpness, 0 off the hands.
+    sharpness, at least 1/255 on the hands, 0 off them: so a model knows where they are.
     """
     maps = np.zeros((len(blur.points), height, width, 3), np.float32)
     maps[..., :2] = 0.5
     speed = blur.movement / (FASTEST * np.array([width, height]))
-    colours = np.concatenate([0.5 + 0.5 * speed.clip(-1, 1), blur.sharpness[..., None]], axis=-1)
+    sharpness = blur.sharpness.clip(FAINTEST)[..., None]
+    colours = np.concatenate([0.5 + 0.5 * speed.clip(-1, 1), sharpness], axis=-1)
     for picture, hands, colour in zip(maps, blur.points, colours, strict=True):
         region = np.zeros((height, width), np.uint8)
         for number, points in enumerate(hands, start=1):

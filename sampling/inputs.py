@@ -225,9 +225,11 @@ def _hand_maps(files: InputFiles, motion: _Motion, driving: np.ndarray | None, s
         raise InputError(
             f"--hand-sharpness needs keypoints, and {motion.path} shows drawn skeletons: give --pose a JSON file"
         )
+    measured = files.hand_sharpness.strip() == MEASURED
+    if measured and driving is None:
+        raise InputError("--hand-sharpness measured needs --driving to measure in: give it, or e.g. \"both sharp\"")
     blur = measure_hand_blur(motion.keypoints, *size, None if driving is None else to_float(driving))
-    wanted = "" if files.hand_sharpness.strip() == MEASURED else files.hand_sharpness
-    return blur_maps(override_sharpness(blur, wanted), *size)
+    return blur_maps(override_sharpness(blur, "" if measured else files.hand_sharpness), *size)
 
 
 def _read_driving(files: InputFiles, motion: _Motion) -> tuple[np.ndarray | None, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import InputError
-from ..media.pose import parse_poses
+from ..media.pose import PARTS, Pose, parse_poses
 from ..perception.masks import shape_agnostic_mask
 from ..perception.motion_blur import blur_maps, measure_hand_blur
 from ..perception.skeleton import render_skeleton, structured_depth
@@ -97,7 +97,7 @@ class RenderedScenes:
             hands=_stack(target, "hands"),
             face=_stack(target, "face"),
             poses=parse_poses([scene.pose(index) for index in indices], recipe.width, recipe.height),
-            before=parse_poses([scene.pose(max(index - 1, 0)) for index in indices], recipe.width, recipe.height),
+            before=poses_before(scene.pose, scene.frames, indices, recipe.width, recipe.height),
         )
 
 
@@ -153,7 +153,7 @@ class FolderScenes:
             hands=scene.hands[chosen],
             face=scene.face[chosen],
             poses=parse_poses([scene.pose[index] for index in chosen], width, height),
-            before=parse_poses([scene.pose[max(index - 1, 0)] for index in chosen], width, height),
+            before=poses_before(scene.pose.__getitem__, len(scene.pose), chosen, width, height),
         )
 
 
@@ -163,6 +163,28 @@ def choose_frames(rng: Generator, available: int, frames: int, consecutive: bool
         start = int(rng.integers(available - frames + 1))
         return list(range(start, start + frames))
     return sorted(int(index) for index in rng.choice(available, frames, replace=False))
+
+
+def poses_before(
+    pose_at: Callable[[int], dict], available: int, indices: Sequence[int], width: int, height: int
+) -> list[list[Pose]]:
+    """The poses one frame before each; the first frame's gives it the movement of the next, as at inference."""
+    wanted = [max(index - 1, 0) for index in indices]
+    if 0 not in indices:
+        return parse_poses([pose_at(index) for index in wanted], width, height)
+    *poses, first, second = parse_poses([pose_at(i) for i in (*wanted, 0, min(1, available - 1))], width, height)
+    mirrored = [_mirrored_in_time(*pair) for pair in zip(first, second, strict=False)]
+    return [mirrored if index == 0 else pose for index, pose in zip(indices, poses, strict=True)]
+
+
+def _mirrored_in_time(now: Pose, later: Pose) -> Pose:
+    """The pose that moves to `now` as `now` moves to `later`; points that are missing in either are missing."""
+
+    def mirrored(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+        both = (here[:, 2:] > 0) & (there[:, 2:] > 0)
+        return np.where(both, np.column_stack([2 * here[:, :2] - there[:, :2], here[:, 2]]), 0.0).astype(np.float32)
+
+    return Pose(**{part: mirrored(getattr(now, part), getattr(later, part)) for part in PARTS})
 
 
 def _stack(frames: list, name: str) -> np.ndarray:

@@ -168,6 +168,17 @@ class Recipe(_Frozen):
         return self
 
     @model_validator(mode="after")
+    def _adapter_of_a_model(self) -> Recipe:
+        if self.adapter is None:
+            return self
+        if self.init is None or self.trains_autoencoder:
+            raise ValueError("an adapter needs init, the model it belongs to, and no autoencoder stage")
+        named = [stage.name for stage in self.stages if stage.train]
+        if named:
+            raise ValueError(f"stage {named[0]!r} has train, but of the recipe the adapter alone is trained: drop it")
+        return self
+
+    @model_validator(mode="after")
     def _scenes_long_enough(self) -> Recipe:
         longest = max(stage.frames for stage in self.stages)
         if not self.data.folder and longest > self.data.scene_frames:

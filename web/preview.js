@@ -15,7 +15,7 @@ app.registerExtension({
       id: SETTING,
       category: ["Inhabit", "Sampling", "Animated preview"],
       name: "Show the video on its sampler while it is sampled",
-      tooltip: "All frames, small and in rough colours, in KSampler, SamplerCustomAdvanced and Inhabit Windowed Sampler.",
+      tooltip: "All frames, small and in rough colours, on KSampler, SamplerCustomAdvanced and our own sampler.",
       type: "boolean",
       defaultValue: true,
       onChange: (wanted) => wanted || shown.forEach(remove),
@@ -27,8 +27,9 @@ app.registerExtension({
   },
 });
 
-function show({ node: id, display_node: visible, webp }) {
-  const node = nodeOf(id) ?? nodeOf(visible);
+function show({ node: id, display_node: visible, type, webp }) {
+  // Another workflow may be open meanwhile, whose node of this id is another one; a subgraph stands for its nodes.
+  const node = [nodeOf(id), nodeOf(visible)].find((found) => found && (found.type === type || found.subgraph));
   if (!node || !app.extensionManager.setting.get(SETTING)) return;
   // A data URL, unlike an object URL, needs no freeing.
   (widgetOf(node) ?? add(node)).element.src = `data:image/webp;base64,${webp}`;

@@ -78,6 +78,11 @@ def test_hand_sharpness_that_cannot_be_read_or_used(animate, clip):
     assert code == 2 and "--hand-sharpness needs keypoints, and" in error and "give --pose a JSON file" in error
 
 
+def test_hand_sharpness_is_measured_in_a_driving_video(animate, clip):
+    code, error = animate(hand_sharpness="measured", driving=None, pose=clip.folder / "pose.json", size="48x64")
+    assert code == 2 and "--hand-sharpness measured needs --driving" in error and error.count("\n") == 1
+
+
 def test_without_paste_back_everything_is_drawn(animate, clip):
     assert animate(no_paste_back=True)[0] == 0
     result, driving = frames_of(clip.out / "result.mkv"), frames_of(clip.folder / "driving.mp4")

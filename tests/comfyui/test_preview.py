@@ -140,7 +140,10 @@ def test_the_frontend_shows_it_and_saves_nothing_of_it(comfyui: ComfyServer):
         assert plain(after["output"]) == plain(before["output"])
         assert contents(after["workflow"]) == contents(before["workflow"])
         for unknown in ("12:34", "gone", ""):
-            page.page.evaluate(SEND, {"node": unknown, "display_node": unknown, "webp": ""})
+            page.page.evaluate(SEND, {"node": unknown, "display_node": unknown, "type": "KSampler", "webp": ""})
+        other = next(key for key, node in before["output"].items() if node["class_type"] == "InhabitModelLoader")
+        page.page.evaluate(SEND, {"node": other, "display_node": other, "type": "KSampler", "webp": ""})
+        assert page.page.evaluate(WIDGETS) == ["InhabitWindowedSampler"], "another workflow's node of this id"
         page.page.evaluate(SWITCH, False)
         assert page.page.evaluate(WIDGETS) == [] and page.page.query_selector(PICTURE) is None
         assert contents(page.prompt()["workflow"]) == contents(before["workflow"])

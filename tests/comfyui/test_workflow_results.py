@@ -147,6 +147,7 @@ def test_wan_animate_takes_the_streams_as_they_are(wan: dict):
 def test_wan_animate_generates_in_the_mask_cell_by_cell(wan: dict):
     assert 0.1 < wan["generated share"] < 0.9
     assert wan["cells that are all mask"] == wan["cells that touch the mask"] == 0
+    assert wan["frames behind the last"] == [1], "core draws what it fills the last cell up with"
     assert wan["0 where the model generates"] == 0, "core's model gets 1 - mask"
 
 

@@ -41,9 +41,11 @@ def right_results(wires: Wires) -> dict[str, float]:
             for name in (regions, drawn, blurred)
         },
         "one frame": differ(one.call(node, steps=2)[0]["samples"], _command_line(one, steps=2)),
-        "windows of one frame": float((wires.call(node, length=1, overlap=0)[0]["samples"]).isnan().sum()),
-        "overlap of a frame less than the window": float(
-            wires.call(node, overlap=LENGTH - 1)[0]["samples"].isnan().sum()
+        "windows of one frame": differ(
+            wires.call(node, length=1, overlap=0)[0]["samples"], _command_line(wires, window=1, overlap=0)
+        ),
+        "overlap of a frame less than the window": differ(
+            wires.call(node, overlap=LENGTH - 1)[0]["samples"], _command_line(wires, overlap=LENGTH - 1)
         ),
         "largest seed": differ(settled(seed=2**64 - 1)[0]["samples"], _command_line(wires, seed=2**64 - 1, steps=2)),
         "smallest seed": differ(settled(seed=0)[0]["samples"], _command_line(wires, seed=0, steps=2)),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from inhabit.errors import InputError
-from inhabit.models import AnimationModel, PatchAutoencoder, load, load_codec, read_config, save
+from inhabit.models import AnimationModel, ModelConfig, PatchAutoencoder, load, load_codec, read_config, save
 from inhabit.models.checkpoint import read_as_stored
 from inhabit.models.config import AutoencoderConfig, LatentConfig, MotionGuiderConfig
 from safetensors import safe_open
@@ -78,6 +78,12 @@ def test_position_tables_that_are_the_formula_are_left_out_and_come_back(saved, 
 
 def diffusers_table(channels: int, length: int) -> torch.Tensor:
     return SinusoidalPositionalEmbedding(channels, max_seq_length=length).pe
+
+
+def test_headers_that_know_of_a_branch_only_whether_it_is_there():
+    for written, read in ((False, None), (True, (8, 16, 16))):
+        values = {"name": "old", "latent": {"downscale": 4}, "motion": {"channels": [8, 16, 16], "blur": written}}
+        assert ModelConfig.model_validate_json(json.dumps(values)).motion.blur == read
 
 
 def test_keys_prefixed_by_comfyui_model_save_are_accepted(saved, tmp_path):

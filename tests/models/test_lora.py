@@ -198,6 +198,37 @@ def test_what_cannot_be_applied_is_refused_in_one_line(tensors: dict, beside: st
     assert "\n" not in str(error.value)
 
 
+def test_patterns_that_name_what_wraps_a_layer(denoiser, tmp_path: Path):
+    whole = torch.nn.Module()
+    whole.denoiser, whole.config = copy.deepcopy(denoiser), {}
+    layer = "down_blocks.0.resnets.1.conv1"
+    model = adapted(whole, alpha_pattern={f"denoiser.{layer}": 5}, rank_pattern={f"denoiser.{layer}": 2})
+    model.save_pretrained(tmp_path)
+    lora = read_lora(tmp_path / "adapter_model.safetensors")
+    own = f"diffusion_model.{layer}"
+    assert lora.pop(f"{own}.alpha") == 5 and len(lora[f"{own}.lora_down.weight"]) == 2
+    assert {float(tensor) for name, tensor in lora.items() if name.endswith(".alpha")} == {6}
+
+
+def test_an_alpha_goes_with_its_pair(tmp_path: Path):
+    old = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out"
+    pair = {f"{old}_lora.down.weight": torch.ones(2, 4), f"{old}_lora.up.weight": torch.ones(4, 2)}
+    save_file(pair | {f"{old}.alpha": torch.tensor(3.0)}, tmp_path / "old.safetensors")
+    assert {layer_of(name) for name in read_lora(tmp_path / "old.safetensors")} == {
+        "diffusion_model.mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0"
+    }
+
+
+def test_patterns_of_another_form_are_refused(tmp_path: Path):
+    save_file(
+        {"to_q.lora_A.weight": torch.ones(2, 4), "to_q.lora_B.weight": torch.ones(4, 2)}, tmp_path / "a.safetensors"
+    )
+    settings = {"r": 2, "lora_alpha": 2, "rank_pattern": ["to_q"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=r"rank_pattern \['to_q'\], not a value a layer"):
+        read_lora(tmp_path / "a.safetensors")
+
+
 def test_a_dora_of_peft_is_refused(denoiser, tmp_path: Path):
     adapted(copy.deepcopy(denoiser), use_dora=True).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="DoRA"):

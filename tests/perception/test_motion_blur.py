@@ -99,6 +99,12 @@ def test_artists_override_hands_and_frames(text, left, right):
     assert np.allclose(blur.sharpness[:, 0], left) and np.allclose(blur.sharpness[:, 1], right)
 
 
+def test_the_most_blurred_hands_are_told_all_the_same():
+    blur = override_sharpness(measure_hand_blur(people(2), SIDE, SIDE), "both 0")
+    maps = blur_maps(blur, SIDE, SIDE)
+    assert not blur.sharpness.any() and maps[0, 28, 18, 2] * 255 == pytest.approx(1) and maps[0, 80, 80, 2] == 0
+
+
 @pytest.mark.parametrize("text", ["sharp", "left 2-x sharp", "left 1.5", "both 0-4 crisp", "up 3 sharp", "left 1.2.3"])
 def test_requests_that_cannot_be_read_are_named(text):
     with pytest.raises(InputError, match="is not understood: write for example"):

@@ -54,6 +54,17 @@ def test_resume_is_bitwise_equal(tiny, tmp_path):
     assert all(torch.equal(value, files[1][name]) for name, value in files[0].items())
 
 
+def test_adapters_of_nothing_and_trained_networks_beside_them_are_refused(tiny):
+    for wrong, told in (
+        (["init=null", "codec=puppets"], "an adapter needs init"),
+        (["stages=[{name: a, kind: autoencoder, steps: 1}]"], "no autoencoder stage"),
+        (["stages.0.train=[motion]"], "stage 'spatial' has train, but"),
+    ):
+        with pytest.raises(InputError, match=told) as error:
+            tiny(ADAPTER, *wrong)
+        assert "\n" not in str(error.value)
+
+
 def test_layers_that_are_not_there_are_named(tiny, tmp_path):
     with pytest.raises(InputError, match="adapter.layers has 'to_x', which the denoiser has not; give e.g. to_q"):
         Trainer(tiny("adapter={layers: [to_q, to_x]}"), tmp_path, device="cpu")

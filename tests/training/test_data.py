@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
+from inhabit.media.pose import parse_poses
+from inhabit.perception import measure_hand_blur
 from inhabit.scenes import SceneRenderer, render_scene
 from inhabit.scenes.files import write_scene
 from inhabit.training import data
@@ -76,8 +78,21 @@ def test_blur_maps_lie_on_the_hands_and_tell_how_sharp_the_target_is(tiny):
         assert (on & hands).sum() > 0.5 * on.sum()
         sharpness.append(float(maps[..., 2][on].mean()))
     assert sharpness[0] > sharpness[1] + 0.03 > sharpness[2] + 0.06, "at rest, moving, out of focus"
+    assert (maps[..., 2][on] > 0).all()
     moving = (maps[..., :2] - 0.5).abs().amax(dim=(2, 3, 4))
     assert (moving > 0.02).any(), "frames that do not follow each other know their movement"
+
+
+def test_the_first_frame_moves_as_at_inference():
+    scene = SceneRenderer(3, "fasthands", 96, 96, 4)
+    given = [scene.pose(index) for index in range(4)]
+    poses, before = parse_poses(given, 96, 96), data.poses_before(scene.pose, 4, [0, 2], 96, 96)
+    expected = measure_hand_blur(poses, 96, 96).movement[[0, 2]]
+    found = measure_hand_blur([poses[0], poses[2]], 96, 96, before=before).movement
+    assert np.abs(expected).max() > 0.5
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    [alone] = data.poses_before(scene.pose, 1, [0], 96, 96)
+    assert (alone[0].left_hand == poses[0][0].left_hand).all(), "nothing is known of a single frame's movement"
 
 
 def test_cross_identity_targets_are_the_exact_rendering_of_the_other_character(tiny, monkeypatch):
