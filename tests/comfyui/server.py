@@ -119,6 +119,20 @@ class ComfyServer:
         raise AssertionError(f"ComfyUI did not start\n{self.log_tail()}")
 
 
+def run_script(name: str, *arguments: object) -> dict:
+    """Run a script of this folder with ComfyUI on the path, and return the JSON of its last line.
+
+    In a process of its own, since ComfyUI's top-level modules are named `nodes`, `utils`, `app`. Raises AssertionError
+    with what it wrote to standard error where it fails.
+    """
+    command = [sys.executable, str(Path(__file__).with_name(name)), *map(str, arguments)]
+    path = os.pathsep.join([str(COMFYUI), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def failure(history: dict) -> str | None:
     """Return the message of the exception that ended a workflow; None when it succeeded."""
     for name, details in history["status"]["messages"]:

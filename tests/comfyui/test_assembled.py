@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from inhabit.media import read_video
 
 from .parts import write_parts
-from .server import COMFYUI, ROOT, ComfyServer, failure
+from .server import ROOT, ComfyServer, failure, run_script
 
 SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "steps": 2, "cfg": 2.0}
 
@@ -22,11 +18,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """In a process of its own, as in `test_latents.py`."""
     models = tmp_path_factory.mktemp("assembled") / "models"
     write_parts(models)
-    command = [sys.executable, str(Path(__file__).with_name("assembled.py")), str(models)]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("assembled.py", models)
 
 
 def test_the_same_as_a_converted_file(report: dict):

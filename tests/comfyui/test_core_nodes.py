@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from .server import COMFYUI, ROOT
+from .server import ROOT, run_script
 
 ROUNDING = 1e-4
 LARGE_SIGMAS = 2e-3  # a share of the largest value: sigmas up to 4518 leave float32 three digits
@@ -31,23 +26,14 @@ UNCHANGED = [
 APART = {"attention patches", "between the sigmas", "ModelSamplingDiscrete, sigmas of v"}
 
 
-def run(script: str, folder: Path) -> dict:
-    """In a process of its own, as in `test_latents.py`."""
-    command = [sys.executable, str(Path(__file__).with_name(script)), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run("core_nodes.py", tmp_path_factory.mktemp("nodes"))
+    return run_script("core_nodes.py", tmp_path_factory.mktemp("nodes"))
 
 
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run("core_samplers.py", tmp_path_factory.mktemp("samplers"))
+    return run_script("core_samplers.py", tmp_path_factory.mktemp("samplers"))
 
 
 @pytest.mark.parametrize("part", ["guiders", "masks", "conditionings", "patches", "merges", "animation guider"])

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from .server import COMFYUI
+from .server import run_script
 
 SAME = [
     "vae encode",
@@ -32,13 +26,7 @@ SAME = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """In a process of its own, since ComfyUI's top-level modules are named `nodes`, `utils`, `app`."""
-    command = [sys.executable, str(Path(__file__).with_name("latents.py")), str(tmp_path_factory.mktemp("latents"))]
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(COMFYUI)}, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("latents.py", tmp_path_factory.mktemp("latents"))
 
 
 @pytest.mark.parametrize("name", SAME)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from inhabit.media import read_video
 
 from .listener import PREVIEW, animation, listen
-from .server import COMFYUI, ROOT, RUN_SECONDS, ComfyServer, failure
+from .server import ROOT, ComfyServer, failure, run_script
 
 FRAMES, SIZE = 320, 96
 WAYS = ("windows", "clips")
@@ -24,14 +20,7 @@ SPARE = 100 * 2**20  # bytes by which the server's memory may differ between equ
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """In a process of its own, since ComfyUI's top-level modules are named `nodes`, `utils`, `app`."""
-    command = [sys.executable, str(Path(__file__).with_name("long_videos.py")), str(tmp_path_factory.mktemp("long"))]
-    path = os.pathsep.join([str(COMFYUI), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=RUN_SECONDS
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("long_videos.py", tmp_path_factory.mktemp("long"))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

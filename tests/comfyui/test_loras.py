@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from .server import COMFYUI
+from .server import run_script
 
 ROUNDING = 5e-4  # of weights that core and peft add up in another order, over values of about 1
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """In a process of its own, as in `test_latents.py`."""
-    command = [sys.executable, str(Path(__file__).with_name("loras.py")), str(tmp_path_factory.mktemp("loras"))]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("loras.py", tmp_path_factory.mktemp("loras"))
 
 
 @pytest.mark.parametrize("name", ["merged by peft", "half merged", "two halves"])

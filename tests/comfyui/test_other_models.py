@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from .server import COMFYUI
+from .server import run_script
 
 
 @pytest.fixture(scope="module")
 def report() -> dict:
-    command = [sys.executable, str(Path(__file__).with_name("other_models.py"))]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("other_models.py")
 
 
 def test_windows_change_nothing_where_frames_do_not_see_each_other(report: dict):

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from .server import COMFYUI
+from .server import run_script
 
 NEAR = {  # root mean square difference after 5 steps with guidance, a share of the result's own; 3, 2, 10, 7 bits
     "fp8_e4m3fn_unet": 0.1,
@@ -34,12 +28,7 @@ TYPES = {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """In a process of its own, as in `test_latents.py`."""
-    command = [sys.executable, str(Path(__file__).with_name("precision.py")), str(tmp_path_factory.mktemp("precision"))]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("precision.py", tmp_path_factory.mktemp("precision"))
 
 
 @pytest.mark.parametrize("option", NEAR)

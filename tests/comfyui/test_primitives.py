@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from .server import COMFYUI
+from .server import run_script
 
 SCHEDULES = ("zero terminal SNR", "epsilon")
 SAME = [f"shifted, {schedule}, cfg {cfg}" for schedule in SCHEDULES for cfg in (1.0, 2.5)]
@@ -28,13 +22,7 @@ SIGMAS = ["trailing", "trailing, shifted", "auto of a small latent", "auto of a 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """In a process of its own, as in `test_latents.py`."""
-    script = Path(__file__).with_name("primitives.py")
-    command = [sys.executable, str(script), str(tmp_path_factory.mktemp("primitives"))]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("primitives.py", tmp_path_factory.mktemp("primitives"))
 
 
 @pytest.mark.parametrize("name", SAME)

@@ -3,16 +3,11 @@ odd but clear gives the right result."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from .server import COMFYUI
+from .server import run_script
 from .wiring_cases import LONG, faults, odd
 
 PICTURES_AND_MASKS = {case: expected for case, (*_, expected) in faults().items()}
@@ -180,12 +175,7 @@ GAPS = {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """In a process of its own, as in `test_latents.py`."""
-    command = [sys.executable, str(Path(__file__).with_name("wiring.py")), str(tmp_path_factory.mktemp("wiring"))]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("wiring.py", tmp_path_factory.mktemp("wiring"))
 
 
 def test_every_case_is_expected(report: dict):

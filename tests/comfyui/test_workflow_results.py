@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import av
@@ -31,7 +27,7 @@ from .prompts import (
     videos,
     workflow,
 )
-from .server import COMFYUI, ComfyServer
+from .server import ComfyServer, run_script
 
 TONE, RATE, FPS = 440, 44100, 12  # hertz, samples a second, frames a second: of a video that somebody brings
 
@@ -130,11 +126,7 @@ def wan(comfyui: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> dict:
     made, _ = pictures(comfyui, prompt, streams_of(prompt))
     file = tmp_path_factory.mktemp("wan") / "streams.npz"
     np.savez(file, **made | {"character_mask": made["character_mask"][..., 0]})
-    command = [sys.executable, str(Path(__file__).with_name("wan_animate.py")), str(file)]
-    environment = {**os.environ, "PYTHONPATH": str(COMFYUI)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script("wan_animate.py", file)
 
 
 def test_wan_animate_takes_the_streams_as_they_are(wan: dict):
