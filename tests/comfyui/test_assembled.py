@@ -15,7 +15,6 @@ SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "ste
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """In a process of its own, as in `test_latents.py`."""
     models = tmp_path_factory.mktemp("assembled") / "models"
     write_parts(models)
     return run_script("assembled.py", models)

@@ -120,7 +120,7 @@ def test_the_streams_of_masks_only_are_those_of_the_scene(comfyui: ComfyServer):
 
 @pytest.fixture(scope="module")
 def wan(comfyui: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """What core's WanAnimateToVideo makes of the streams, small; in a process of its own, as in `test_latents.py`."""
+    """What core's WanAnimateToVideo makes of the streams, small."""
     prompt = small(workflow("masks-only"), frames=5)
     inputs_of(prompt, "ImageCrop").update(width=48, height=48, x=24, y=16)
     made, _ = pictures(comfyui, prompt, streams_of(prompt))
