@@ -1,6 +1,6 @@
 """Hands: how much sharper or more blurred a model draws them when it is asked to (HIA §3.2).
 
-Held-out scenes of fast and of near hands, as the model draws them, for several requests.
+Held-out scenes of fast and of near hands, as the model draws them when it is told nothing, the truth, or a wish.
 """
 
 from __future__ import annotations

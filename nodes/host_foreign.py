@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..errors import InputError
-from .host_preview import FOLLOWER
+from .host_preview import begins
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,6 @@ def check_patches(executor, patcher, noise_shape, *args, **kwargs):
     options = patcher.model_options.get("transformer_options", {})
     found = sorted({name for kind in ("patches", "patches_replace") for name in options.get(kind, {})})
     run = (kwargs.get("model_options") or {}).get("transformer_options", {})
-    if found and not (FOLLOWER in run and run[FOLLOWER].begun):  # once a video, not with every clip
+    if found and begins(run):
         logger.warning("other nodes' patches of attention and blocks (%s) do nothing on this model", ", ".join(found))
     return executor(patcher, noise_shape, *args, **kwargs)

@@ -34,25 +34,20 @@ class Follower:
         """`callback` is called first, as core would; `steps` are those of all clips."""
         self._latents, self._callback, self._steps = latents, callback, steps
         self._finished: Tensor | None = None
-        self._first_step, self._last_step, self._done = 0, steps, 0
+        self.first_step, self._last_step, self._done = 0, steps, 0
         self._shown = self._due = 0.0
         self._bar: comfy.utils.ProgressBar | None = None
 
-    @property
-    def begun(self) -> bool:
-        """Whether another clip came before this one."""
-        return self._first_step > 0
-
     def next_clip(self, finished: Tensor, first_step: int, last_step: int) -> None:
         """Go on with a clip behind the frames `finished` (F, C, h, w), in the VAE's scale; its steps, of all."""
-        self._finished, self._first_step, self._last_step = finished, first_step, last_step
+        self._finished, self.first_step, self._last_step = finished, first_step, last_step
 
     def __call__(self, step: int, clean: Tensor, noisy: Tensor, total: int) -> None:
         """After step `step`: `clean` and `noisy` are (F, C, h, w), in the model's scale.
 
         Samplers that choose their own steps count to what they like: here to the clip's last at most, and not back.
         """
-        step = min(self._first_step + step + 1, self._last_step)
+        step = min(self.first_step + step + 1, self._last_step)
         self._shown = self._done = max(self._done, step)
         if self._callback is not None:
             self._callback(self._done - 1, clean, noisy, self._steps)
@@ -70,6 +65,11 @@ class Follower:
             self._bar = self._bar or comfy.utils.ProgressBar(self._steps)
             self._shown = value
             self._bar.update_absolute(round(value, 3))
+
+
+def begins(options: dict) -> bool:
+    """Whether a run's `transformer_options` are those of a video's beginning, not of a further clip: to tell once."""
+    return FOLLOWER not in options or options[FOLLOWER].first_step == 0
 
 
 def follow(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
 from .host_checks import check_has_reference
 from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
-from .host_preview import FOLLOWER
+from .host_preview import begins
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def start_run(
     check_has_reference(guider.conds)
     conds = [cond["model_conds"] for conds in guider.conds.values() for cond in conds]
     options = extra_args["model_options"]["transformer_options"]
-    tell = FOLLOWER not in options or not options[FOLLOWER].begun  # once a video, not with every clip
+    tell = begins(options)
     _drop_unused(config, conds, tell)
     _share_motion(config, guider.conds)
     latent_image, denoise_mask = _keep_scene(config, conds, latent_image, denoise_mask, tell)

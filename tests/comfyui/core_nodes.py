@@ -273,7 +273,9 @@ def attention_patches(case: Case) -> dict[str, object]:
     model.set_model_attn1_patch(lambda q, k, v, extra: (q * 0, k, v))
     with run.warned() as warnings:
         found = case.predicted(case.positive, model=model)
-    return {"gap": gap(found, case.predicted(case.positive)), "warnings": warnings}
+    with run.warned() as by_clips:
+        run.windowed(model, *case.inputs, 1.0, steps=1, long_video="clips")
+    return {"gap": gap(found, case.predicted(case.positive)), "warnings": warnings, "clip by clip": by_clips}
 
 
 def merges(case: Case) -> dict[str, float]:

@@ -56,6 +56,7 @@ def test_patches_of_attention_change_no_bit_and_the_log_says_so(report: dict):
     found = report["patches"]["attention patches"]
     assert found["gap"] == 0
     assert found["warnings"] == ["other nodes' patches of attention and blocks (attn1_patch) do nothing on this model"]
+    assert found["clip by clip"] == found["warnings"], "once a video, not with every clip"
 
 
 def test_the_range_of_timesteps_switches_in_the_middle(report: dict):
