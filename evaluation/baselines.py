@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 
 from ..media import to_float, to_uint8
+from ..media.opencv import cv2
 
 INPAINT_RADIUS = 3  # px
 GRABCUT_ROUNDS = 5

@@ -1,9 +1,10 @@
 """8-bit numpy pictures ⇄ float torch pictures."""
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
+
+from .opencv import cv2
 
 
 def to_float(pixels: np.ndarray) -> Tensor:

@@ -9,13 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
 from .arrays import to_float, to_uint8
 from .atomic import atomic_file
+from .opencv import cv2
 
 logger = logging.getLogger(__name__)
 

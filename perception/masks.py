@@ -1,11 +1,11 @@
 """Masks that hide the character's shape, and the growing and softening of masks."""
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..media.opencv import cv2
 
 PREVIEW_COLOUR, PREVIEW_WEIGHT = (1.0, 0.1, 0.2), 0.6
 MASK_THRESHOLD = 0.1  # Not in paper: soft masks; a pixel belongs to the character above this (lossy mask videos ring)

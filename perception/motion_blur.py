@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 from ..media.arrays import to_uint8
+from ..media.opencv import cv2
 from ..media.pose import Pose, parse_poses
 from .regions import fill_hull
 

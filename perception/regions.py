@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..media.opencv import cv2
 from ..media.pose import Pose, parse_poses
 from .masks import dilate
 

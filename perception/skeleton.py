@@ -8,12 +8,12 @@ the usual widths), so that the same pose looks the same at every size.
 from collections.abc import Sequence
 from functools import cache
 
-import cv2
 import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
 from ..media.arrays import to_float
+from ..media.opencv import cv2
 from ..media.pose import Pose, parse_poses
 
 # Joints of the 17 limbs. OpenPose-18 order: 0 nose, 1 neck, 2–4 right arm, 5–7 left arm, 8–10 right leg,

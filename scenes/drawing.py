@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-import cv2
 import numpy as np
+
+from ..media.opencv import cv2
 
 Colour = tuple[int, int, int]
 Mark = tuple[int, int, int, int]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from ..media.opencv import cv2
 from .character import TOPS
 from .drawing import Colour, ellipse, mix, shade
 from .indoors import room, stage

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from ..media.opencv import cv2
 from . import body
 from .character import Character
 from .drawing import BODY, FACE, Canvas, ellipse, mix, shade, smooth_closed

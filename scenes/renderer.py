@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..media.opencv import cv2
 from . import body
 from .character import Character, make_character
 from .drawing import Canvas

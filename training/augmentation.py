@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 
+from ..media.opencv import cv2
 from ..media.pose import Pose
 
 INFERENCE_BLOCK_PX = 10  # AA2: k = size / 10 at inference

@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import InputError
+from ..media.opencv import cv2
 from ..media.pose import PARTS, Pose, parse_poses
 from ..perception.masks import shape_agnostic_mask
 from ..perception.motion_blur import blur_maps, measure_hand_blur
