@@ -2,7 +2,8 @@
 
 from .arrays import resize, to_float, to_uint8
 from .atomic import atomic_file, atomic_folder
-from .pose import Pose, parse_poses, read_pose, to_keypoints, write_pose
+from .pose import Pose, parse_poses, to_keypoints, write_pose
+from .pose_files import holds_poses, pose_frames, read_pose
 from .video import (
     VideoFrames,
     read_depth,
@@ -19,7 +20,9 @@ __all__ = [
     "VideoFrames",
     "atomic_file",
     "atomic_folder",
+    "holds_poses",
     "parse_poses",
+    "pose_frames",
     "read_depth",
     "read_image",
     "read_mask",
