@@ -84,7 +84,8 @@ def override_sharpness(blur: HandBlur, text: str) -> HandBlur:
 
     text: one request a line (or after ";"): `left|right|both`, frames `3-10`, `3-` or `3` (none: all), and `sharp`,
     `blurred` or a number 0…1. Later ones win. Missing hands stay missing.
-    Raises InputError for a line of another form or a number outside 0…1.
+    Raises InputError for a line of another form, a number outside 0…1, and frames that run backwards or begin after
+    the clip. Frames up to a number after the clip's last one are its last frames.
     """
     sharpness = blur.sharpness.copy()
     present = (blur.points[..., 2] > 0).any(axis=-1)
@@ -96,7 +97,7 @@ def override_sharpness(blur: HandBlur, text: str) -> HandBlur:
                 f"sharpness {line!r} is not understood: write for example `left 0-24 sharp`, `right 30- 0.3` or "
                 "`both blurred`, a number from 0 to 1"
             )
-        frames = _frames(match[2], match[3])
+        frames = _frames(line, match[2], match[3], len(sharpness))
         hands = [0, 1] if match[1] == "both" else [HANDS.index(match[1])]
         for hand in hands:
             sharpness[frames, hand] = np.where(present[frames, hand], value, sharpness[frames, hand])
@@ -131,13 +132,16 @@ def _sharpness_value(word: str) -> float | None:
     return value if 0 <= value <= 1 else None
 
 
-def _frames(first: str | None, last: str | None) -> slice:
+def _frames(line: str, first: str | None, last: str | None, length: int) -> slice:
     """`3` → (3, None), `3-10` → (3, 10), `3-` → (3, ""), none at all → (None, None)."""
     if first is None:
         return slice(None)
-    if last is None:
-        return slice(int(first), int(first) + 1)
-    return slice(int(first), int(last) + 1 if last else None)
+    start, stop = int(first), int(last or first) + 1
+    if stop <= start:
+        raise InputError(f"sharpness {line!r} counts frames backwards: write {last}-{first}")
+    if start >= length:
+        raise InputError(f"sharpness {line!r} begins after the clip: its frames are 0 to {length - 1}")
+    return slice(start, None if last == "" else stop)
 
 
 def hand_points(poses: Sequence[Sequence[Pose]]) -> np.ndarray:
