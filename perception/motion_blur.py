@@ -20,6 +20,7 @@ from .regions import fill_hull
 HANDS = ("left", "right")
 FASTEST = 0.1  # Not in paper: a movement of this share of the frame's side in one frame is the map's end
 MARGIN = 0.25  # of the hand's longer side, around it
+CHUNK = 16  # frames that exist as 8-bit pictures at once
 FAINTEST = 1 / 255  # the smallest sharpness in a map's hands, which 8-bit pictures keep
 SMALLEST_CROP = 8  # pixels a side: below this a Laplacian tells nothing
 WORDS = {"blurred": 0.1, "sharp": 0.9}
@@ -56,7 +57,8 @@ def measure_hand_blur(
     margin of a quarter, since blur shows at the outline; s is brought to 0…1 as s / (s + the typical s), and is 0.5
     where it cannot be measured or no driving video is given.
 
-    driving_FHWC: IMAGE (F, H, W, 3), 0…1, of width × height pixels and as many frames as poses.
+    driving_FHWC: IMAGE (F, H, W, 3), 0…1, of width × height pixels and as many frames as poses; or what gives such
+    frames when it is sliced.
     before: the poses one frame before each of `poses`, for frames that do not follow each other; None: they do.
     typical: the variance of an ordinary hand, grey values of 0…255; None: the clip's median.
     Raises InputError where driving video and poses differ in length or size.
@@ -74,7 +76,7 @@ def measure_hand_blur(
             "make them equal"
         )
     else:
-        sharpness = _relative(laplacian_variance(to_uint8(driving_FHWC), points), present, typical)
+        sharpness = _relative(_variance_in_chunks(driving_FHWC, points), present, typical)
     movement = _movement_over_time(points) if before is None else _movement(points, hand_points(before))
     return HandBlur(points, movement, sharpness.astype(np.float32))
 
@@ -191,6 +193,12 @@ def laplacian_variance(driving: np.ndarray, points: np.ndarray) -> np.ndarray:
             if min(crop.shape) >= SMALLEST_CROP:
                 variance[frame, hand] = cv2.Laplacian(crop, cv2.CV_64F).var()
     return variance
+
+
+def _variance_in_chunks(driving_FHWC: Tensor, points: np.ndarray) -> np.ndarray:
+    """`laplacian_variance`, taking a few frames at a time out of a video that may not be in memory."""
+    parts = [slice(start, start + CHUNK) for start in range(0, max(1, len(points)), CHUNK)]
+    return np.concatenate([laplacian_variance(to_uint8(driving_FHWC[part]), points[part]) for part in parts])
 
 
 def _relative(variance: np.ndarray, present: np.ndarray, typical: float | None) -> np.ndarray:
