@@ -88,6 +88,8 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     Raises InputError for anything missing, unreadable, of another length or shape, or not a number.
     """
     files = with_neighbours(files)
+    if files.driving is not None and files.depth is None:
+        logger.info("no --depth: the skeleton alone tells the pose")
     pose = open_pose(files.pose)
     video = None if files.driving is None else open_video(files.driving)
     target = _target(files, video, pose, config)
@@ -143,8 +145,6 @@ def with_neighbours(files: InputFiles) -> InputFiles:
         raise InputError(f"no --mask, and no mask.mkv beside {files.driving}: give --mask, white on the character")
     depth = files.depth or (None if files.pose else _neighbour(folder / "depth.mkv"))  # depth belongs to its pose
     objects = files.object_mask or _neighbour(folder / "object.mkv")
-    if depth is None:
-        logger.info("no --depth: the skeleton alone tells the pose")
     return replace(files, pose=pose, depth=depth, mask=mask, object_mask=objects)
 
 
