@@ -32,7 +32,7 @@ class RunSettings:
     model: a checkpoint, or "puppets" for the bundled one.
     vae, clip_vision: for models that bundle no VAE or read an image embedding; see `external`.
     paste_back: put the driving video's own pixels back outside the generated region.
-    gamma: as in `animate`, or "auto": by the size (`gamma_for`).
+    gamma: as in `animate`, or "auto": by the size and the γ that the model was trained with (`gamma_for`).
     device: "cpu" or "cuda"; None: cuda where there is one.
     dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     compile: run the denoiser through torch.compile, which starts slowly and then takes faster steps.
@@ -151,7 +151,7 @@ def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawin
 
 
 def _sampling(settings: RunSettings, config: ModelConfig, size: tuple[int, int]) -> Settings:
-    gamma = gamma_for(*size) if settings.gamma == "auto" else settings.gamma
+    gamma = gamma_for(*size, config.schedule.gamma) if settings.gamma == "auto" else settings.gamma
     given = {name: getattr(settings, name) for name in ("steps", "guidance", "window", "overlap")}
     fixed = {"seed": settings.seed, "long_video": settings.long_video, "prompt_travel": True, "gamma": gamma}
     return Settings.of(config, given, **fixed)
