@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import weakref
 
 import numpy as np
@@ -81,14 +80,13 @@ def test_animate_takes_lazy_conditions_for_tensors(tiny_model, codec, reference_
 
 
 def test_few_frames_exist_at_once(tiny_model, codec, reference_image):
-    """Of three conditions of 96 frames each: two of them for this window of 8 and for the one before."""
-    given, alive, most = drive(96), weakref.WeakSet(), {"frames": 0}
+    """Of three conditions of 64 frames each: two of them for this window of 8 and for the one before."""
+    given, alive, most = drive(64), weakref.WeakSet(), {"frames": 0}
 
     def counted(value: torch.Tensor) -> LazyFrames:
         def make(frames: list[int]) -> torch.Tensor:
             made = value[frames].clone()
             alive.add(made)
-            gc.collect()
             most["frames"] = max(most["frames"], sum(len(tensor) for tensor in alive))
             return made
 
