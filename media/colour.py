@@ -6,6 +6,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from .hdr import needs_conversion, peak_of, to_sdr
 from .pictures import over_ground
 
 BICUBIC, FULL_CHROMA, ACCURATE = 4, 0x2000, 0x40000
@@ -16,17 +17,27 @@ MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: 
 HD_SIDE = 577  # a short side from which players take untagged colours for BT.709, below for BT.601
 
 
-class ToRGB:
-    """Turns the frames of one video to uint8 RGB; `ground`, 0…1, shows through its alpha layer, if it has one."""
+UNSPECIFIED = 2  # AVCOL_TRC_…, AVCOL_PRI_…
 
-    def __init__(self, ground: float):
-        self.ground = ground
+
+class ToRGB:
+    """Turns the frames of one video to uint8 RGB; `ground`, 0…1, shows through its alpha layer, if it has one.
+
+    transfer, primaries: the file's tags (AVCOL_TRC_*, AVCOL_PRI_*), for frames that have none of their own.
+    """
+
+    def __init__(self, ground: float, transfer: int = UNSPECIFIED, primaries: int = UNSPECIFIED):
+        self.ground, self.transfer, self.primaries = ground, transfer, primaries
         self.reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """A frame as decoded → uint8 (h, w, 3)."""
+        """A frame as decoded → uint8 (h, w, 3), SDR."""
+        transfer = _own(frame, "color_trc", self.transfer)
+        primaries = _own(frame, "color_primaries", self.primaries)
         if has_alpha(frame):
             return over_ground(self.convert(frame, "rgba"), self.ground)
+        if needs_conversion(transfer, primaries):
+            return to_sdr(self.convert(frame, "rgb48le"), transfer, primaries, peak_of(frame))
         return self.convert(frame, "rgb24")
 
     def convert(self, frame: av.VideoFrame, form: str) -> np.ndarray:
@@ -38,6 +49,11 @@ class ToRGB:
             src_colorspace=matrix_of(frame),
             src_color_range="JPEG" if is_full_range(frame) else "MPEG",
         ).to_ndarray()
+
+
+def _own(frame: av.VideoFrame, name: str, of_file: int) -> int:
+    own = int(getattr(frame, name, UNSPECIFIED))  # older versions of PyAV tell the file's alone
+    return of_file if own == UNSPECIFIED else own
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:

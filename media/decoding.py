@@ -36,6 +36,7 @@ class Timeline:
     them; None: only decoding tells, and frames are counted. times: float64 (F,), seconds from the first shown frame,
     strictly increasing. fps: mean rate. start: seconds on the file's own clock at which the first frame is shown.
     sample_aspect: width / height of a stored pixel. damaged: frames or packets are known to be missing.
+    transfer, primaries: its tags, AVCOL_TRC_* and AVCOL_PRI_*.
     alpha: a decoder that gives a VP8 or VP9 alpha layer, or None. complaint: what is wrong with the file, or None.
     """
 
@@ -46,6 +47,8 @@ class Timeline:
     fps: float
     start: float
     sample_aspect: float = 1.0
+    transfer: int = 2
+    primaries: int = 2
     damaged: bool = False
     alpha: str | None = None
     complaint: str | None = None
@@ -114,6 +117,7 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
         length = _stated_length(container)
         stream = container.streams[track.stream]
         stated, aspect = stream.frames, _sample_aspect(stream)
+        transfer, primaries = int(stream.codec_context.color_trc), int(stream.codec_context.color_primaries)
         codec, layered = stream.codec_context.name, stream.metadata.get("alpha_mode") == "1"
         exactness = CUT_SECONDS.get(container.format.name.split(",")[0], USUAL_CUT_SECONDS)
     damaged = bool(broken or track.corrupt)
@@ -134,6 +138,8 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
         fps=fps,
         start=float(next((p for p in pts if p is not None), 0) * track.time_base),
         sample_aspect=aspect,
+        transfer=transfer,
+        primaries=primaries,
         damaged=damaged,
         alpha=ALPHA_DECODERS.get(codec) if layered else None,
         complaint=_complaint(path, cut, len(pts), total, times[-1] + 1 / fps),

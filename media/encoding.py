@@ -29,7 +29,7 @@ BT709, SMPTE170M, LIMITED = 1, 6, 1  # AVCOL_SPC_BT709 (also of primaries and tr
 
 @dataclass(frozen=True)
 class _Form:
-    """source: PyAV's name of the frames' own format; stored: of the file's; matrix, range: of its colours, by PyAV's names."""
+    """source, stored: formats of the given frames and of the file; matrix, range: of its colours; by PyAV's names."""
 
     codec: str
     source: str

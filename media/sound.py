@@ -1,4 +1,4 @@
-"""The sound of another video, taken along in step with new pictures: copied packet by packet, or encoded anew as AAC."""
+"""The sound of another video in step with new pictures: copied packet by packet, or encoded anew as AAC."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The kinds of things on disk that hold frames, behind one interface: files, folders and pictures, animations, arrays."""
+"""What holds frames on disk, behind one interface: files, folders and pictures, animations, arrays."""
 
 import logging
 import re
@@ -55,7 +55,7 @@ class FileSource:
         self.size = self.orientation.size(square, first.height)
 
     def rgb(self, start: int, stop: int, ground: float) -> Iterator[np.ndarray]:
-        to_rgb = ToRGB(ground)
+        to_rgb = ToRGB(ground, self.timeline.transfer, self.timeline.primaries)
         for frame in decode_frames(self.path, self.timeline, start, stop, alpha=True):
             yield self.orientation.turn(to_rgb(frame))
 
