@@ -151,7 +151,8 @@ def _mux(
 ) -> None:
     """Encode frame by frame; sound goes into the file where its time is, so that both alternate."""
     clock = _Clock(fps, times, path.name)
-    stream = container.add_stream(form.codec, rate=clock.rate, options=form.options)
+    options = form.options if clock.ticks is None or not form.options else form.options | {"bf": "0"}  # see _Clock
+    stream = container.add_stream(form.codec, rate=clock.rate, options=options)
     _describe(stream, form, clock)
     sound = None if sound_of is None else Sound.of(Path(sound_of), container, opened)
     reformatter = VideoReformatter()
@@ -193,7 +194,10 @@ def _describe(stream: av.VideoStream, form: _Form, clock: "_Clock") -> None:
 
 
 class _Clock:
-    """Ticks of the frames: one each where they come at a constant rate, else 1/90000 s."""
+    """Ticks of the frames: one each where they come at a constant rate, else 1/90000 s.
+
+    In .mp4 a track is as long as its decoding times say, which B-frames at changing rates make too short.
+    """
 
     def __init__(self, fps: float, times: np.ndarray | None, name: str):
         self.rate, self.name, self.count = Fraction(fps).limit_denominator(1001), name, None
