@@ -3,6 +3,7 @@
 import bisect
 import functools
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -69,7 +70,7 @@ class _Track:
     time_base: Fraction
     pts: list[int | None] = field(default_factory=list)  # of packets that are shown
     dts: list[int | None] = field(default_factory=list)  # of the same
-    in_order: bool = True  # every packet has its time, decoding times increase, the first packet is the first picture
+    in_order: bool = False  # every packet has a time, the clock goes forward, the first is a key frame, and shown first
     last_dts: int | None = None
     corrupt: int = 0
     first: int | None = None
@@ -80,11 +81,12 @@ class _Track:
         return self.in_order and not self.corrupt and len(set(self.pts)) == len(self.pts)
 
     def add(self, packet: av.Packet) -> None:
-        if self.last_dts is None:
+        if not self.pts and self.first is None:
             self.first = packet.pts
             self.in_order = packet.is_keyframe and packet.pts is not None
-        elif packet.dts is None or packet.dts <= self.last_dts or packet.pts is None or packet.pts < self.first:
-            self.in_order = False
+        elif self.in_order:
+            back = None not in (packet.dts, self.last_dts) and packet.dts <= self.last_dts
+            self.in_order = not back and packet.pts is not None and packet.pts >= self.first
         self.last_dts = packet.dts
         self.corrupt += packet.is_corrupt
         if not packet.is_discard:
@@ -129,7 +131,7 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
         kind = container.format.name.split(",")[0]
         stream, context = container.streams[track.stream], container.streams[track.stream].codec_context
         length = _stated_length(container, stream)
-        stated = stream.frames if kind == "mov" else None
+        stated = _stated_frames(stream, kind)
         described = {
             "sample_aspect": _sample_aspect(stream),
             "transfer": int(context.color_trc),
@@ -169,10 +171,23 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
 def _stated_length(container: av.container.InputContainer, film: av.VideoStream) -> float | None:
     """Seconds on the file's clock at which it ends by its own word; None where it gives none (or FFmpeg guesses)."""
     if container.format.name == "avi":
-        return float(film.duration * film.time_base) if film.duration else None
+        return float(film.frames * film.time_base) if film.frames else None
     if not container.duration or "mpegts" in container.format.name:
         return None
     return (container.duration + max(0, container.start_time or 0)) / av.time_base
+
+
+def _stated_frames(film: av.VideoStream, kind: str) -> int | None:
+    """How many frames the film has by the file's own word."""
+    if kind == "mov":
+        return film.frames
+    if film.metadata.get("NUMBER_OF_FRAMES", "").isdecimal():  # as Matroska's tools write it
+        return int(film.metadata["NUMBER_OF_FRAMES"])
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", film.metadata.get("DURATION", ""))
+    if clock is None or not film.average_rate:
+        return None
+    hours, minutes, seconds = (float(part) for part in clock.groups())
+    return round((3600 * hours + 60 * minutes + seconds) * film.average_rate)
 
 
 def _complaint(path: Path, cut: bool, count: int, total: int, seconds: float) -> str | None:
