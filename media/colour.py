@@ -41,7 +41,11 @@ class ToRGB:
         return self.convert(frame, "rgb24")
 
     def convert(self, frame: av.VideoFrame, form: str) -> np.ndarray:
-        """By the frame's own matrix and range."""
+        """By the frame's own matrix and range, to rgb24, rgba or rgb48le."""
+        if is_grey(frame) and form == "rgb24":
+            grey = grey_of(frame)
+            grey = grey if grey.dtype == np.uint8 else np.rint(grey / 257).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
         return self.reformatter.reformat(
             frame,
             format=form,
@@ -49,6 +53,21 @@ class ToRGB:
             src_colorspace=matrix_of(frame),
             src_color_range="JPEG" if is_full_range(frame) else "MPEG",
         ).to_ndarray()
+
+
+def is_grey(frame: av.VideoFrame) -> bool:
+    """Whether a frame has one plane of grey, without alpha."""
+    return frame.format.name.startswith("gray") and not frame.format.name.startswith("grayf")
+
+
+def grey_of(frame: av.VideoFrame) -> np.ndarray:
+    """A frame of grey → (h, w), full range: uint16 where it has more than 8 bits, else uint8."""
+    deep = frame.format.components[0].bits > 8
+    grey = frame.to_ndarray(format="gray16le" if deep else "gray")
+    if is_full_range(frame):
+        return grey
+    unit, top = (256, 65535) if deep else (1, 255)
+    return np.clip(np.rint((grey.astype(np.float32) - 16 * unit) * (top / (219 * unit))), 0, top).astype(grey.dtype)
 
 
 def _own(frame: av.VideoFrame, name: str, of_file: int) -> int:

@@ -136,7 +136,7 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
             "sample_aspect": _sample_aspect(stream),
             "transfer": int(context.color_trc),
             "primaries": int(context.color_primaries),
-            "alpha": ALPHA_DECODERS.get(context.name) if stream.metadata.get("alpha_mode") == "1" else None,
+            "alpha": ALPHA_DECODERS.get(context.name) if _has_alpha_layer(stream) else None,
         }
         exact = track.tells_frames and context.name in ONE_FRAME_A_PACKET and kind not in FRAMES_COUNTED and not broken
     damaged = bool(broken or track.corrupt)
@@ -347,6 +347,11 @@ def _sample_aspect(stream: av.VideoStream) -> float:
     """Width / height of a stored pixel; 1 where the file does not say, or says nonsense."""
     aspect = float(stream.sample_aspect_ratio or 1)
     return 1.0 if abs(aspect - 1) <= SQUARE or not 1 / ODDEST <= aspect <= ODDEST else aspect
+
+
+def _has_alpha_layer(stream: av.VideoStream) -> bool:
+    """Whether a WebM's packets carry a second picture of alpha."""
+    return "1" in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE"))
 
 
 def _decoded_pts(path: Path, track: _Track, damaged: bool) -> list[int | None]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from . import pictures
-from .colour import ToRGB, has_alpha, is_full_range
+from .colour import ToRGB, grey_of, has_alpha, is_grey
 from .decoding import Timeline, decode_frames, read_timeline
 from .orientation import orientation
 from .timing import is_steady
@@ -66,9 +66,8 @@ class FileSource:
             yield self.orientation.turn(plane), None if alpha is None else self.orientation.turn(alpha)
 
     def _plane(self, frame, to_rgb: ToRGB, mean: bool) -> Plane:
-        if frame.format.name.startswith("gray") and is_full_range(frame):
-            deep = frame.format.components[0].bits > 8
-            return frame.to_ndarray(format="gray16le" if deep else "gray"), None
+        if is_grey(frame):
+            return grey_of(frame), None
         colours = to_rgb.convert(frame, "rgba" if has_alpha(frame) else "rgb24")
         alpha = colours[..., 3] if has_alpha(frame) else None
         colours = colours[..., :3]
@@ -82,7 +81,8 @@ class PictureSource:
 
     def __init__(self, files: list[Path], path: Path):
         self.files = files
-        sizes = {pictures.picture_size(file) for file in files}
+        stored = {pictures.stored_size(file) for file in files}
+        sizes = {pictures.picture_size(file) for file in (files if len(stored) > 1 else files[:1])}
         if len(sizes) > 1:
             names = ", ".join(sorted(f"{width}x{height}" for width, height in sizes))
             raise InputError(f"{path} holds pictures of sizes {names}: make them all one size")

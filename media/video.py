@@ -66,7 +66,12 @@ class Clip(ABC):
         Memory holds a few frames whatever the length. Raises InputError for what cannot be read.
         """
         stop = len(self) if stop is None else min(stop, len(self))
-        for frame in self._frames(start, stop):
+        for index, frame in enumerate(self._frames(start, stop), start):
+            if frame.shape[1::-1] not in (self.size, self.stored_size):
+                sizes = (f"{width}x{height}" for width, height in (frame.shape[1::-1], self.size))
+                raise InputError(
+                    "frame {} of {} is {}, the first is {}: make them one size".format(index, self.path, *sizes)
+                )
             resized = resize(frame[None], *(size or self.size))[0]
             if frame.dtype == np.float32:  # bicubic overshoots
                 resized = resized.clip(min(0.0, float(frame.min())), max(1.0, float(frame.max())))
