@@ -6,6 +6,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from .arrays import resize
 from .hdr import needs_conversion, peak_of, to_sdr
 from .pictures import over_ground
 
@@ -24,20 +25,30 @@ class ToRGB:
     """Turns the frames of one video to uint8 RGB; `ground`, 0…1, shows through its alpha layer, if it has one.
 
     transfer, primaries: the file's tags (AVCOL_TRC_*, AVCOL_PRI_*), for frames that have none of their own.
+    size: (width, height) to which frames will be shrunk; HDR, whose conversion takes long, is shrunk before it.
     """
 
-    def __init__(self, ground: float, transfer: int = UNSPECIFIED, primaries: int = UNSPECIFIED):
-        self.ground, self.transfer, self.primaries = ground, transfer, primaries
+    def __init__(
+        self,
+        ground: float,
+        transfer: int = UNSPECIFIED,
+        primaries: int = UNSPECIFIED,
+        size: tuple[int, int] | None = None,
+    ):
+        self.ground, self.transfer, self.primaries, self.size = ground, transfer, primaries, size
         self.reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """A frame as decoded → uint8 (h, w, 3), SDR."""
+        """A frame as decoded → uint8 (h, w, 3), SDR, of its own size or `size`."""
         transfer = _own(frame, "color_trc", self.transfer)
         primaries = _own(frame, "color_primaries", self.primaries)
         if has_alpha(frame):
             return over_ground(self.convert(frame, "rgba"), self.ground)
         if needs_conversion(transfer, primaries):
-            return to_sdr(self.convert(frame, "rgb48le"), transfer, primaries, peak_of(frame))
+            deep = self.convert(frame, "rgb48le")
+            if self.size is not None and self.size[0] * self.size[1] < frame.width * frame.height:
+                deep = resize(deep[None], *self.size)[0]
+            return to_sdr(deep, transfer, primaries, peak_of(frame))
         return self.convert(frame, "rgb24")
 
     def convert(self, frame: av.VideoFrame, form: str) -> np.ndarray:

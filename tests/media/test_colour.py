@@ -123,3 +123,12 @@ def test_wide_gamut_is_converted(tmp_path):
     path = lossless_yuv(tmp_path / "p3.mkv", planes, "yuv444p", colorspace=1, color_range=1, color_primaries=12)
     expected = 255 * np.array([0.5449880, 0.2915886, 0.1862513]) ** (1 / 2.4)
     assert np.abs(open_video(path).read()[0, 0, 0] - expected).max() < 2.5
+
+
+def test_hdr_is_shrunk_as_it_is_read(tmp_path):
+    smooth = np.linspace(0, 300, 16)[:, None, None] + np.linspace(0, 300, 16)[None, :, None] + np.zeros(3)
+    video = open_video(hdr(tmp_path / "hdr.mkv", smooth, 18))
+    small = video.read((8, 8)).astype(int)
+    assert small.shape == (2, 8, 8, 3)
+    whole = video.read().astype(int).reshape(2, 8, 2, 8, 2, 3).mean((2, 4))
+    assert np.abs(small - whole).max() < 8  # averages of signals that a curve bends a little
