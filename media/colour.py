@@ -14,7 +14,8 @@ BICUBIC, FULL_CHROMA, ACCURATE = 4, 0x2000, 0x40000
 CONVERSION = BICUBIC | FULL_CHROMA | ACCURATE  # swscale's default loses 9 dB on the way to 4:2:0 and back
 
 LIMITED, FULL = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
-MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}  # AVCOL_SPC_*
+ITU709, FCC, ITU601, SMPTE240M, ITU2020 = 1, 4, 5, 7, 9  # SWS_CS_*
+MATRICES = {1: ITU709, 4: FCC, 5: ITU601, 6: ITU601, 7: SMPTE240M, 9: ITU2020, 10: ITU2020}  # by AVCOL_SPC_*
 HD_SIDE = 577  # a short side from which players take untagged colours for BT.709, below for BT.601
 
 
@@ -62,6 +63,7 @@ class ToRGB:
             format=form,
             interpolation=CONVERSION,
             src_colorspace=matrix_of(frame),
+            dst_colorspace=ITU601,  # of no meaning for RGB; older versions of PyAV look at the source's if this differs
             src_color_range="JPEG" if is_full_range(frame) else "MPEG",
         ).to_ndarray()
 
@@ -96,9 +98,9 @@ def _alpha_format(name: str) -> bool:
     return name.startswith(("rgba", "bgra", "argb", "abgr", "yuva", "gbrap", "ya", "pal8"))
 
 
-def matrix_of(frame: av.VideoFrame) -> str:
-    """The name (of PyAV's Colorspace) of the matrix a frame's colours were made with."""
-    usual = "ITU709" if min(frame.width, frame.height) >= HD_SIDE else "ITU601"
+def matrix_of(frame: av.VideoFrame) -> int:
+    """The matrix a frame's colours were made with, as swscale counts them (SWS_CS_*)."""
+    usual = ITU709 if min(frame.width, frame.height) >= HD_SIDE else ITU601
     return MATRICES.get(int(frame.colorspace), usual)
 
 

@@ -335,7 +335,8 @@ def _rank(stream: av.VideoStream) -> tuple:
 
 def disposition(stream: av.stream.Stream) -> int:
     """The bits of FFmpeg's AV_DISPOSITION_*."""
-    return int(getattr(stream, "disposition", 0))
+    bits = getattr(stream, "disposition", 0)
+    return int(getattr(bits, "value", bits))  # a Flag in older versions of PyAV
 
 
 def _nominal_rate(stream: av.VideoStream) -> Fraction | None:

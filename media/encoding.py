@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import InputError
 from .arrays import to_uint8
 from .atomic import atomic_file
-from .colour import CONVERSION
+from .colour import CONVERSION, ITU601, ITU709
 from .sound import Sound
 from .timing import is_steady
 
@@ -29,13 +29,13 @@ BT709, SMPTE170M, LIMITED = 1, 6, 1  # AVCOL_SPC_BT709 (also of primaries and tr
 
 @dataclass(frozen=True)
 class _Form:
-    """source, stored: formats of the given frames and of the file; matrix, range: of its colours; by PyAV's names."""
+    """source, stored: formats of the given frames and of the file; matrix (SWS_CS_*), range: of its colours."""
 
     codec: str
     source: str
     stored: str
     options: dict[str, str]
-    matrix: str | None = None
+    matrix: int | None = None
     range: str | None = None
 
 
@@ -59,7 +59,7 @@ def write_video(
     pixels = (_even(to_uint8(frame)) for frame in chain([first], rest))
     hd = first.shape[0] + first.shape[0] % 2 >= HD_LINES
     options = {"crf": "12", "preset": "medium"}
-    form = _Form("libx264", "rgb24", "yuv420p", options, "ITU709" if hd else "ITU601", "MPEG")
+    form = _Form("libx264", "rgb24", "yuv420p", options, ITU709 if hd else ITU601, "MPEG")
     _write(Path(path), pixels, form, fps, sound_of, times)
 
 
@@ -188,7 +188,7 @@ def _describe(stream: av.VideoStream, form: _Form, clock: "_Clock") -> None:
     stream.time_base = stream.codec_context.time_base = clock.time_base
     if form.matrix is not None:
         context = stream.codec_context
-        context.colorspace = BT709 if form.matrix == "ITU709" else SMPTE170M
+        context.colorspace = BT709 if form.matrix == ITU709 else SMPTE170M
         context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
 

@@ -81,7 +81,7 @@ def test_a_cover_is_not_the_film(tmp_path):
         cover = container.add_stream("mjpeg", rate=24)
         cover.width, cover.height, cover.pix_fmt = 128, 128, "yuvj420p"
         picture = av.VideoFrame.from_ndarray(RANDOM.integers(0, 256, (128, 128, 3), dtype=np.uint8))
-        copies = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
+        copies = {stream.index: container.add_stream_from_template(stream, opaque=True) for stream in source.streams}
         container.mux([*cover.encode(picture), *cover.encode()])
         for packet in source.demux():
             if packet.size:

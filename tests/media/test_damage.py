@@ -20,7 +20,7 @@ def in_front(path, tmp_path):
         av.open(str(path)) as source,
         av.open(str(tmp_path / "front.mp4"), "w", options={"movflags": "faststart"}) as to,
     ):
-        stream = to.add_stream_from_template(source.streams.video[0])
+        stream = to.add_stream_from_template(source.streams.video[0], opaque=True)
         for packet in source.demux(video=0):
             if packet.size:
                 packet.stream = stream

@@ -86,7 +86,7 @@ def test_times_that_stand_still_or_go_back_are_mended_with_a_word(tmp_path, capl
 def test_edit_lists_of_pictures_are_honoured(tmp_path):
     film(tmp_path / "whole.mp4", STEADY)
     with av.open(str(tmp_path / "whole.mp4")) as whole, av.open(str(tmp_path / "cut.mp4"), "w") as cut:
-        stream = cut.add_stream_from_template(whole.streams.video[0])
+        stream = cut.add_stream_from_template(whole.streams.video[0], opaque=True)
         shift = round(5 * FRAME / whole.streams.video[0].time_base)  # five frames of the first group are not shown
         for packet in whole.demux(video=0):
             if packet.size:
@@ -162,7 +162,7 @@ def test_the_default_sound_is_taken_and_no_commentary(tmp_path, first, second, t
     source = tmp_path / "two.mkv"
     film(tmp_path / "plain.mkv", STEADY, 0.2, tracks=2)  # the second beeps 0.3 s later
     with av.open(str(tmp_path / "plain.mkv")) as plain, av.open(str(source), "w") as container:
-        copies = {stream.index: container.add_stream_from_template(stream) for stream in plain.streams}
+        copies = {stream.index: container.add_stream_from_template(stream, opaque=True) for stream in plain.streams}
         copies[1].disposition, copies[2].disposition = first, second
         for packet in plain.demux():
             if packet.size:
