@@ -274,7 +274,7 @@ def _decode(
         context.thread_type = "AUTO" if threads else "NONE"
         if begin is not None:
             container.seek(begin, stream=stream, backward=True)
-        for packet in _packets(container, [stream]):
+        for packet in packets_of(container, [stream]):
             if isinstance(packet, av.FFmpegError):
                 continue
             try:
@@ -288,7 +288,7 @@ def _decode(
             yield from frames
 
 
-def _packets(container: av.container.InputContainer, streams: list) -> Iterator[av.Packet | av.FFmpegError]:
+def packets_of(container: av.container.InputContainer, streams: list) -> Iterator[av.Packet | av.FFmpegError]:
     """Packets to the end of the file; places that cannot be read come as the error."""
     errors = 0
     while errors < MOST_ERRORS:
@@ -309,13 +309,13 @@ def _read_packets(container: av.container.InputContainer, path: Path) -> tuple[_
     tracks = {
         stream.index: _Track(stream.index, _rank(stream), _nominal_rate(stream), stream.time_base)
         for stream in container.streams.video
-        if not disposition(stream) & HIDDEN
+        if not disposition(stream) & HIDDEN and stream.codec_context is not None
     }
     if not tracks:
-        raise InputError(f"{path} holds no video stream: give a video file or a folder of PNGs")
+        raise InputError(f"{path} holds no video stream that can be read: give a video file or a folder of PNGs")
     end, broken = 0.0, False
     streams = [*(container.streams[index] for index in tracks), *container.streams.audio]
-    for packet in _packets(container, streams):
+    for packet in packets_of(container, streams):
         if isinstance(packet, av.FFmpegError):
             broken = True
         elif packet.size:
