@@ -27,6 +27,7 @@ from .conditions import (
     log_unused,
     motion_inputs,
     object_latents,
+    selected,
 )
 from .guidance import guide, needs_unconditional
 from .reference_noise import diffuse_reference
@@ -176,7 +177,7 @@ class KeptScene:
         scene, noise = self.encoded.environment[frames], self.noise[frames]
         if timestep is not None:
             scene = self.scheduler.add_noise(scene, noise, torch.tensor([timestep]))
-        return torch.where(self.encoded.mask[frames] > 0.5, latents, scene)
+        return torch.where(selected(self.encoded.mask[frames]), latents, scene)
 
 
 def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: int) -> EncodedConditions:

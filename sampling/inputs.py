@@ -17,6 +17,7 @@ from ..models import ModelConfig
 from ..perception import (
     blur_maps,
     dilate,
+    inside,
     measure_hand_blur,
     override_sharpness,
     render_skeleton,
@@ -297,7 +298,7 @@ def _check_shape(path: Path, size: tuple[int, int] | None, driving: Path, own: t
 def _formulated_mask(character: Tensor | None, skeleton: Tensor, files: InputFiles) -> Tensor:
     if character is None:
         character = skeleton_mask(skeleton)
-    if not (character > 0.5).any():
+    if not inside(character).any():
         what = f"the mask {files.mask}" if files.mask else f"the pose {files.pose}"
         raise InputError(f"{what} is empty in every frame, so that there is nothing to generate: give another")
     return shape_agnostic_mask(character)
