@@ -59,11 +59,15 @@ class InputFiles:
 
 @dataclass(frozen=True)
 class Inputs:
-    """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video."""
+    """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video.
+
+    picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
+    """
 
     reference: Tensor
     conditions: DrivingConditions
     fps: float
+    picture: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,9 @@ def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         object_mask=_read_plane("object-mask", files.object_mask, name, count, own_size, size),
         blur=_hand_maps(files, motion, None if driving is None else resize(driving, *size), size),
     )
-    return Inputs(load_reference(files.reference, size, config.size_multiple), conditions, fps)
+    picture = read_image(files.reference)
+    reference = fit_reference(picture, size, config.size_multiple, f"the reference {files.reference}")
+    return Inputs(reference, conditions, fps, picture)
 
 
 def with_neighbours(files: InputFiles) -> InputFiles:
@@ -141,11 +147,6 @@ def with_neighbours(files: InputFiles) -> InputFiles:
     if depth is None:
         logger.info("no --depth: the skeleton alone tells the pose")
     return replace(files, pose=pose, depth=depth, mask=mask, object_mask=objects)
-
-
-def load_reference(path: Path, size: tuple[int, int], multiple: int) -> Tensor:
-    """Read the reference and fit it (see `fit_reference`). Raises InputError when it is unreadable, too."""
-    return fit_reference(read_image(path), size, multiple, f"the reference {path}")
 
 
 def fit_reference(picture: Tensor, size: tuple[int, int], multiple: int, name: str) -> Tensor:
