@@ -82,8 +82,11 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
     else:
         with torch.device("meta"):
             config = AutoencoderKL(**SD15_VAE).config
-        tensors = _vae_keys(_tensors(path, "vae.", "first_stage_model."), config)
-        vae = _build_exactly(lambda: AutoencoderKL(**SD15_VAE), tensors, path, "a Stable Diffusion 1.5 VAE")
+        found = _tensors(path, "vae.", "first_stage_model.")
+        _refuse_others(found, path, "a Stable Diffusion 1.5 VAE", "a VAE")
+        vae = _build_exactly(
+            lambda: AutoencoderKL(**SD15_VAE), _vae_keys(found, config), path, "a Stable Diffusion 1.5 VAE"
+        )
     refuse_not_finite(vae.state_dict(), str(path))
     downscale = 2 ** (len(vae.config.block_out_channels) - 1)
     if (vae.config.latent_channels, downscale) != (latent.channels, latent.downscale):
@@ -142,6 +145,7 @@ def _load_clip(path: Path) -> nn.Module:
         return model
     config = CLIPVisionConfig(**VIT_LARGE)
     tensors = _tensors(path, "image_encoder.", "conditioner.embedders.0.model.")
+    _refuse_others(tensors, path, "a CLIP ViT-L/14 vision model", "a CLIP vision model", "a text encoder")
     return _build_exactly(
         lambda: CLIPVisionModelWithProjection(config), tensors, path, "a CLIP ViT-L/14 vision model"
     ).train(False)
@@ -171,10 +175,8 @@ def _build_exactly(build: Callable[[], nn.Module], tensors: dict[str, Tensor], p
         expected = build().state_dict()  # first the names alone: building a large module takes seconds
     missing = [name for name, t in expected.items() if name not in tensors or tensors[name].shape != t.shape]
     if missing:
-        what = what_it_is({name: tensor.shape for name, tensor in tensors.items()})
         raise InputError(
-            f"{path} is not {kind}{f' but {what}' if what else ''}: {len(missing)} tensors such as {missing[0]} are "
-            "missing; give another file"
+            f"{path} is not {kind}: {len(missing)} tensors such as {missing[0]} are missing; give another file"
         )
     module = build()
     module.load_state_dict({name: tensors[name].float() for name in expected})
@@ -184,6 +186,13 @@ def _build_exactly(build: Callable[[], nn.Module], tensors: dict[str, Tensor], p
 def _tensors(path: Path, *prefixes: str) -> dict[str, Tensor]:
     """A file's tensors, below the first of the prefixes that it has."""
     return below_one_prefix(read_weights(path).tensors, *prefixes)
+
+
+def _refuse_others(tensors: dict[str, Tensor], path: Path, kind: str, *expected: str) -> None:
+    """Raise InputError for a network of another kind, by what it is. CLIP's text encoder may lie beside its vision."""
+    what = what_it_is({name: tensor.shape for name, tensor in tensors.items()})
+    if what not in (None, *expected):
+        raise InputError(f"{path} is not {kind} but {what}: give another file")
 
 
 def _existing(path: str | Path, option: str, part: str) -> Path:
