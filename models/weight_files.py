@@ -130,7 +130,7 @@ def _unpickled(path: Path):
     try:
         with warnings.catch_warnings():  # torch's own remarks about odd files: the error says what matters
             warnings.simplefilter("ignore")
-            # Scanners flag this call. It serves `inhabit convert` alone, no node; `weights_only` takes tensors and
+            # Scanners flag this call. It serves the command line alone, no node; `weights_only` takes tensors and
             # plain containers, and refuses all code instead of running it (a test gives it a file with code).
             with path.open("rb") as file:
                 return torch.load(file if misnamed else path, map_location="cpu", weights_only=True, mmap=zipped)

@@ -1,6 +1,7 @@
-"""What docstrings, comments and messages name is there: files of the repository, its nodes, its functions."""
+"""What docstrings, comments, messages and help name is there: files of the repository, nodes, functions and fields."""
 
 import ast
+import functools
 import importlib
 import io
 import re
@@ -8,77 +9,67 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from inhabit.models.config import ModelConfig
 
-from .test_architecture import FILES, ROOT, each_file, parse
+from .test_architecture import FILES, ROOT, parse
 
 FILE = re.compile(r"[\w./*-]*\w\.(?:py|md|yaml|toml|js)\b")
-MADE = {"card.md", "FILE.yaml", "config.yaml", "extra_model_paths.yaml"}  # what commands write, ComfyUI's, placeholders
-OTHERS = {"node.js", "model.py"}
+OTHERS = {"card.md", "FILE.yaml", "extra_model_paths.yaml"}  # what a command writes, a placeholder, ComfyUI's
 NODE_ID = re.compile(r"\bInhabit[A-Z]\w+")
-NODE_NAME = re.compile(r"\bInhabit((?:\s+(?:[A-Z][\w-]*|&))+)")
-WORD = re.compile(r"[A-Z&][\w-]*")
+NODE_NAME = re.compile(r"\bInhabit (?=[A-Z])")
 NAMED = re.compile(r"`((?:models|media|perception|sampling|scenes|training|evaluation)(?:\.\w+)+)")
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "web" / "docs").glob("*.md")]
 
 
-def words(path: Path) -> Iterator[str]:
-    """Every comment and string of a file; a document as it is."""
+@functools.cache
+def texts() -> list[tuple[str, str]]:
+    """Every comment and string of the shipped files, and the documents whole, with the file's name."""
+    return [(str(path.relative_to(ROOT)), text) for path in [*FILES, *DOCUMENTS] for text in _texts(path)]
+
+
+def _texts(path: Path) -> Iterator[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
-        yield text
+        yield " ".join(line.strip() for line in text.splitlines() if not line.startswith("#"))
         return
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.string
-    found = (node.value for node in ast.walk(parse(path)) if isinstance(node, ast.Constant))
-    yield from (value for value in found if isinstance(value, str))
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
+    constants = (node.value for node in ast.walk(parse(path)) if isinstance(node, ast.Constant))
+    yield from (value for value in constants if isinstance(value, str))
 
 
-def nodes() -> tuple[set[str], set[str]]:
-    """Ids and display names, from the nodes' source."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py"))
-    return set(re.findall(r'node_id="(\w+)"', text)), set(re.findall(r'display_name="(Inhabit [^"]+)"', text))
+def test_files_that_are_named_exist():
+    places = [path for path in ROOT.iterdir() if not path.name.startswith(".")]
+    files = [path for place in places for path in (place.rglob("*") if place.is_dir() else [place])]
+    there = {f"/{path.relative_to(ROOT)}" for path in files}
+    named = {(name, file) for file, text in texts() for name in FILE.findall(text)}
+    missing = {pair for pair in named if "*" not in pair[0] and not any(path.endswith(f"/{pair[0]}") for path in there)}
+    assert len(named) > 10 and not {pair for pair in missing if pair[0] not in OTHERS}
 
 
-@pytest.mark.parametrize("path", [*FILES, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_that_are_named_exist(path):
-    endings = {".py", ".md", ".yaml", ".js", ".toml"}
-    tracked = {str(file.relative_to(ROOT)) for file in ROOT.rglob("*") if file.suffix in endings}
-    for text in words(path):
-        for name in FILE.findall(text):
-            short = name.removeprefix("./")
-            there = any(file == short or file.endswith(f"/{short}") for file in tracked) or "*" in name
-            assert there or name in MADE | OTHERS, f"{path.relative_to(ROOT)} names {name}"
-
-
-@pytest.mark.parametrize("path", [*FILES, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_nodes_that_are_named_exist(path):
-    ids, names = nodes()
+def test_nodes_that_are_named_exist():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py"))
+    ids = set(re.findall(r'node_id="(\w+)"', source))
+    names = tuple(re.findall(r'display_name="(Inhabit [^"]+)"', source))
     assert len(ids) == len(names) > 15
     classes = {node.name for file in FILES for node in ast.walk(parse(file)) if isinstance(node, ast.ClassDef)}
-    for text in words(path):
-        for name in NODE_ID.findall(text):
-            assert name in ids | classes, f"{path.relative_to(ROOT)} names {name}"
-        for rest in NODE_NAME.findall(text):
-            name = " ".join(["Inhabit", *WORD.findall(rest)])
-            known = any(name.startswith(node) for node in (*names, "Inhabit MODEL"))  # what our loaders give
-            assert known, f"{path.relative_to(ROOT)} names {name}"
+    unknown = {(name, file) for file, text in texts() for name in NODE_ID.findall(text) if name not in ids | classes}
+    assert not unknown
+    called = {(text[found.start() :][:60], file) for file, text in texts() for found in NODE_NAME.finditer(text)}
+    ours = (*names, "Inhabit MODEL")
+    assert not {(name, file) for name, file in called if not name.startswith(ours)}
 
 
-@each_file(FILES)
-def test_functions_and_fields_that_are_named_exist(path):
-    for text in words(path):
-        for name in NAMED.findall(text):
-            assert _resolves(name), f"{path.relative_to(ROOT)} names {name}"
+def test_functions_and_fields_that_are_named_exist():
+    named = {(name, file) for file, text in texts() for name in NAMED.findall(text)}
+    assert len(named) > 5 and not {(name, file) for name, file in named if not _is_there(name)}
 
 
-def _resolves(name: str) -> bool:
+def _is_there(name: str) -> bool:
     """Whether it is a module, what is in one, or a field of a model's configuration (`sampling.window`)."""
-    from inhabit.models.config import ModelConfig
-
     room, *rest = name.split(".")
-    if room in ModelConfig.model_fields and rest[0] in _fields(room):
+    field = ModelConfig.model_fields.get(room)
+    if field is not None and rest[0] in getattr(field.annotation, "model_fields", {}):
         return True
     found = importlib.import_module(f"inhabit.{room}")
     for part in rest:
@@ -89,9 +80,3 @@ def _resolves(name: str) -> bool:
                 return part == "py" or part in getattr(found, "__annotations__", {})
             found = getattr(found, part)
     return True
-
-
-def _fields(room: str) -> set[str]:
-    from inhabit.models.config import ModelConfig
-
-    return set(getattr(ModelConfig.model_fields[room].annotation, "model_fields", {}))
