@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
+from ..sampling.conditions import selected
 from .host_checks import check_has_reference
 from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
 from .host_kept import plain_where_kept
@@ -122,7 +123,7 @@ def _keep_scene(
     if tell:
         logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
     scene, mask = (cond.cond.to(latent_image) for cond in scenes[0])
-    latent_image = torch.where(mask > 0.5, latent_image, scene)
+    latent_image = torch.where(selected(mask), latent_image, scene)
     return latent_image, mask if denoise_mask is None else mask * denoise_mask
 
 

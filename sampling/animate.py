@@ -19,7 +19,7 @@ from ..models.autoencoder import LatentCodec
 from ..models.config import ModelConfig
 from ..models.model import AnimationModel
 from ..models.unet import KeysValues
-from .conditions import DrivingConditions, check_size, log_unused, motion_inputs
+from .conditions import DrivingConditions, check_size, log_unused, motion_inputs, selected
 from .encoded import EncodedConditions, encode_conditions
 from .guidance import guide, needs_unconditional
 from .reference_noise import diffuse_reference
@@ -192,7 +192,7 @@ class KeptScene:
         scene, noise = self.encoded.environment[frames], self.noise[frames]
         if timestep is not None:
             scene = self.scheduler.add_noise(scene, noise, torch.tensor([timestep]))
-        return torch.where(self.encoded.mask[frames] > 0.5, latents, scene)
+        return torch.where(selected(self.encoded.mask[frames]), latents, scene)
 
 
 class WindowDenoiser:
