@@ -42,7 +42,10 @@ CONTRACT = {
         ["MASK", "IMAGE"],
     ),
     "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
-    "InhabitHandFaceRegions": (["POSE_KEYPOINT", "INT", "INT", "FLOAT"], ["MASK", "MASK", "MASK"]),
+    "InhabitHandFaceRegions": (
+        ["POSE_KEYPOINT", "INT", "INT", "FLOAT", "IMAGE", "INT"],
+        ["MASK", "MASK", "MASK", "IMAGE"],
+    ),
     "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE"], ["IMAGE", "FLOAT"]),
     "InhabitReference": (
         ["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT", "IMAGE"],
