@@ -182,7 +182,7 @@ def laplacian_variance(driving: np.ndarray, points: np.ndarray) -> np.ndarray:
             low, high = inside.min(axis=0), inside.max(axis=0)
             margin = MARGIN * (high - low).max()
             left, top = np.floor(low - margin).astype(int).clip(0)
-            right, bottom = np.ceil(high + margin).astype(int).clip(0) + 1
+            right, bottom = np.ceil(high + margin).astype(int).clip(0)
             crop = grey[top:bottom, left:right]
             if min(crop.shape) >= SMALLEST_CROP:
                 variance[frame, hand] = cv2.Laplacian(crop, cv2.CV_64F).var()
