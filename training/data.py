@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import InputError
 from ..media.opencv import cv2
 from ..media.pose import PARTS, Pose, parse_poses
+from ..models.config import TYPICAL_SHARPNESS
 from ..perception.masks import shape_agnostic_mask
 from ..perception.motion_blur import blur_maps, measure_hand_blur
 from ..perception.skeleton import render_skeleton, structured_depth
@@ -206,10 +207,13 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class StepBatches(Dataset):
-    """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order."""
+    """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order.
 
-    def __init__(self, recipe: Recipe, rank: int = 0) -> None:
-        self.recipe, self.rank = recipe, rank
+    typical_sharpness: the model's, see `MotionGuiderConfig`.
+    """
+
+    def __init__(self, recipe: Recipe, rank: int = 0, typical_sharpness: float = TYPICAL_SHARPNESS) -> None:
+        self.recipe, self.rank, self.typical_sharpness = recipe, rank, typical_sharpness
         longest = max(stage.frames for stage in recipe.stages)
         folder = recipe.data.folder
         self.source: ClipSource = FolderScenes(recipe.data, longest) if folder else RenderedScenes(recipe.data)
@@ -253,7 +257,7 @@ class StepBatches(Dataset):
             clip = augmentation.blur_hands(clip, rng.uniform(*options.blur_range))
         if blur or factor is not None:
             clip = augmentation.same_outside(clip, mask.numpy())
-        return _pixels(clip, mask, self.recipe.data.typical_sharpness)
+        return _pixels(clip, mask, self.typical_sharpness)
 
 
 def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:
@@ -279,9 +283,9 @@ def _bytes(values: Tensor) -> Tensor:
     return (values * 255).round().to(torch.uint8)
 
 
-def batches(recipe: Recipe, rank: int, start: int) -> DataLoader:
+def batches(recipe: Recipe, rank: int, start: int, typical_sharpness: float = TYPICAL_SHARPNESS) -> DataLoader:
     """Batches of steps start … end in order; resuming is starting elsewhere. Worker processes use one thread each."""
-    data = StepBatches(recipe, rank)
+    data = StepBatches(recipe, rank, typical_sharpness)
     options = {}
     if recipe.workers:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"  # Windows

@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from ..models import save
 from ..models.checkpoint import write_tensors
 from . import start
 from .adapter import adapter_tensors
-from .data import batches, read, to_device
+from .data import Batch, Pictures, batches, read, to_device
 from .recipe import Recipe, StageRecipe
 from .saving import Saved, load_newest, save_state
 from .stages import Stage, make_stage
@@ -65,7 +65,7 @@ class Trainer:
             raise InputError(f"{self.out} already holds a training; go on with --resume, or give another --out")
         with _stop_signals() as stopped, self._progress(progress) as bar:
             logged = self.step, time.perf_counter()
-            for batch in read(batches(self.recipe, self.accelerator.process_index, self.step)):
+            for batch in read(self._batches()):
                 values = self.train_step(batch)
                 bar.update()
                 if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:
@@ -79,6 +79,10 @@ class Trainer:
                     log.info("stopped after step %d; --resume goes on", self.step)
                     return None
         return self.export()
+
+    def _batches(self) -> Iterable[Batch | Pictures]:
+        typical = self.model.config.motion.typical_sharpness
+        return batches(self.recipe, self.accelerator.process_index, self.step, typical)
 
     def train_step(self, batch) -> dict[str, Tensor]:
         """One optimizer step on the batch of `self.step` → detached losses by name."""
