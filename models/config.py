@@ -96,13 +96,20 @@ class LatentConfig(_Frozen):
 
 
 class ScheduleConfig(_Frozen):
-    """Training noise schedule and what the network predicts."""
+    """Training noise schedule and what the network predicts.
+
+    # Not in paper: v-prediction and zero terminal SNR as the defaults. Animate Anyone 2 and HIA predict ε (AA2 §3.1;
+    HIA §3 argues against v), on schedules whose last step still shows a little of the picture.
+    """
 
     betas: Literal["linear", "scaled_linear"] = "linear"
     beta_start: float = 0.00085
     beta_end: float = 0.012
     train_steps: int = 1000
     zero_terminal_snr: bool = True
+    # HIA's γ (§3.3, algorithm 1): the signal-to-noise ratio is γ times that of the betas, in training and sampling;
+    # None, and 1: as it is. HIA gives no number; `gamma_for` of `sampling/schedules.py` has one for a size.
+    gamma: float | None = Field(None, gt=0, le=1)
     prediction: Literal["epsilon", "v"] = "v"
 
 

@@ -49,7 +49,9 @@ class Settings:
     overlap     frames that neighbouring windows share; in "clips", the motion frames taken over from the last clip.
     long_video  "windows" (HIA) or "clips" (AA2 motion frames).
     prompt_travel  shift all windows by a random offset at every step (HIA); False leaves them in place.
-    gamma       SNR shift (HIA algorithm 1); None samples the schedule as trained.
+    gamma       factor on the signal-to-noise ratio of the schedule that the model was trained with, which has HIA's γ
+                in it where the model has one (`config.schedule.gamma`). The network is told t and given the noise of
+                a later t: a user's option, no paper's method. None samples the schedule as trained.
     """
 
     steps: int

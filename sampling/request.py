@@ -30,7 +30,7 @@ class RunSettings:
     model: a checkpoint, or "puppets" for the bundled one.
     vae, clip_vision: for models that bundle no VAE or read an image embedding; see `external`.
     paste_back: put the driving video's own pixels back outside the generated region.
-    gamma: as in `animate`, or "auto": by the size (`gamma_for`).
+    gamma: as in `animate`, or "auto": by the size and the γ that the model was trained with (`gamma_for`).
     device: "cpu" or "cuda"; None: cuda where there is one.
     dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     compile: run the denoiser through torch.compile, which starts slowly and then takes faster steps.
@@ -103,7 +103,7 @@ def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True)
         steps=settings.steps,
         guidance=settings.guidance,
         seed=settings.seed,
-        gamma=gamma_for(*conditions.size) if settings.gamma == "auto" else settings.gamma,
+        gamma=gamma_for(*conditions.size, config.schedule.gamma) if settings.gamma == "auto" else settings.gamma,
         window=settings.window,
         overlap=settings.overlap,
         long_video=settings.long_video,

@@ -42,6 +42,7 @@ from inhabit.nodes.schedule import InhabitShiftedSNR, InhabitTrailingSigmas
 from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, sigmas
 
 GAMMA = 0.3
+TRAINED_SHIFTED = {"gamma": 0.4}
 SEES_MOTION = PRESETS["puppets"].sampling.model_dump() | {"unconditional_without": ("reference",)}
 PICTURE = torch.zeros(1, 4, 8, 8)
 
@@ -138,7 +139,7 @@ def schedules(tiny: Tiny) -> dict[str, float | bool]:
     model = InhabitShiftedSNR.execute(tiny.model, GAMMA).args[0]
     small = InhabitShiftedSNR.execute(tiny.model, 0.0, latent).args[0]
     large = InhabitShiftedSNR.execute(tiny.model, 0.0, {"samples": torch.zeros(1, 4, 256, 256)}).args[0]
-    auto = 512**2 / (256 * tiny.ours.config.latent.downscale) ** 2
+    auto = 512**2 / (256 * tiny.ours.config.latent.downscale) ** 2 / (schedule.gamma or 1)
     core = stable_diffusion()
     before = core.get_model_object("model_sampling").sigmas
     after = InhabitShiftedSNR.execute(core, GAMMA).args[0].get_model_object("model_sampling").sigmas
@@ -214,11 +215,14 @@ def said_to(attempt) -> str:
 def main(folder: Path) -> dict[str, object]:
     register_model_folders()
     tiny, epsilon = Tiny(folder / "tiny.safetensors"), Tiny(folder / "epsilon.safetensors", schedule=EPSILON)
+    trained_shifted = Tiny(folder / "shifted.safetensors", schedule=EPSILON | TRAINED_SHIFTED)
     return {
         "refusals": refusals(tiny),
         "schedules": schedules(tiny),
+        "schedules of a shifted model": schedules(trained_shifted),
         **shifted(tiny, "zero terminal SNR"),
         **shifted(epsilon, "epsilon"),
+        **shifted(trained_shifted, "trained shifted"),
         **reference_noise(tiny, "zero terminal SNR"),
         **reference_noise(epsilon, "epsilon"),
         **together(tiny, "zero terminal SNR"),

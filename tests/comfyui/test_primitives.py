@@ -7,7 +7,8 @@ import pytest
 from .server import run_script
 
 SCHEDULES = ("zero terminal SNR", "epsilon")
-SAME = [f"shifted, {schedule}, cfg {cfg}" for schedule in SCHEDULES for cfg in (1.0, 2.5)]
+SHIFTED = (*SCHEDULES, "trained shifted")
+SAME = [f"shifted, {schedule}, cfg {cfg}" for schedule in SHIFTED for cfg in (1.0, 2.5)]
 SAME += [f"reference noise, {schedule}, {what}" for schedule in SCHEDULES for what in ("cfg 1.0", "cfg 2.5", "by hand")]
 MODELS = (*SCHEDULES, "motion on both sides")
 SAME += [
@@ -30,7 +31,7 @@ def test_same_as_the_command_line(report: dict, name: str):
     assert report[name] <= 1e-4
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", SHIFTED)
 def test_the_shift_changes_something(report: dict, schedule: str):
     assert report[f"the shift differs by, {schedule}"] > 1e-2
 
@@ -48,6 +49,7 @@ def test_reference_noise_changes_something_where_the_last_timestep_has_signal(re
 @pytest.mark.parametrize("name", SIGMAS)
 def test_sigmas_are_those_of_the_library(report: dict, name: str):
     assert report["schedules"][name] <= 1e-5
+    assert report["schedules of a shifted model"][name] <= 1e-5
 
 
 def test_the_shift_keeps_the_largest_sigma_and_the_model_it_was_given(report: dict):
