@@ -109,7 +109,7 @@ def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         skeleton=skeleton,
         depth=None if depth is None else structured_depth(depth, skeleton),
         object_mask=_read_plane("object-mask", files.object_mask, name, count, own_size, size),
-        blur=_hand_maps(files, motion, None if driving is None else resize(driving, *size), size),
+        blur=_hand_maps(files, motion, None if driving is None else resize(driving, *size), size, config),
     )
     return Inputs(load_reference(files.reference, size, config.size_multiple), conditions, fps)
 
@@ -215,7 +215,9 @@ def _read_motion(path: Path) -> _Motion:
     return _Motion(path, (video.frames.shape[2], video.frames.shape[1]), video.fps, skeleton=video.frames)
 
 
-def _hand_maps(files: InputFiles, motion: _Motion, driving: np.ndarray | None, size: tuple[int, int]) -> Tensor | None:
+def _hand_maps(
+    files: InputFiles, motion: _Motion, driving: np.ndarray | None, size: tuple[int, int], config: ModelConfig
+) -> Tensor | None:
     """Motion-blur maps (F, height, width, 3) where they are asked for.
 
     Raises InputError for a request that cannot be read, and for drawn skeletons, which tell no movement.
@@ -229,7 +231,8 @@ def _hand_maps(files: InputFiles, motion: _Motion, driving: np.ndarray | None, s
     measured = files.hand_sharpness.strip() == MEASURED
     if measured and driving is None:
         raise InputError("--hand-sharpness measured needs --driving to measure in: give it, or e.g. \"both sharp\"")
-    blur = measure_hand_blur(motion.keypoints, *size, None if driving is None else to_float(driving))
+    pictures = None if driving is None else to_float(driving)
+    blur = measure_hand_blur(motion.keypoints, *size, pictures, typical=config.motion.typical_sharpness)
     return blur_maps(override_sharpness(blur, "" if measured else files.hand_sharpness), *size)
 
 
