@@ -4,8 +4,10 @@ from .arrays import resize, to_float, to_uint8
 from .atomic import atomic_file, atomic_folder
 from .encoding import write_lossless, write_video
 from .pictures import write_image
-from .pose import Pose, parse_poses, read_pose, to_keypoints, write_pose
+from .pose import Pose, parse_poses, to_keypoints, write_pose
+from .pose_files import holds_poses, pose_frames, read_pose
 from .video import (
+    Clip,
     Depth,
     Mask,
     Video,
@@ -20,6 +22,7 @@ from .video import (
 )
 
 __all__ = [
+    "Clip",
     "Depth",
     "Mask",
     "Pose",
@@ -27,10 +30,12 @@ __all__ = [
     "VideoFrames",
     "atomic_file",
     "atomic_folder",
+    "holds_poses",
     "open_depth",
     "open_mask",
     "open_video",
     "parse_poses",
+    "pose_frames",
     "read_depth",
     "read_image",
     "read_mask",

@@ -1,7 +1,7 @@
 """The animate loop: a reference picture and driving conditions in, frames out, memory planned for one window.
 
-What exists for the whole video at once are the frames themselves and their latents (F, 4, h, w), on the CPU. The
-device sees one window of frames at a time, whether a video has 64 frames or 640.
+What exists for the whole video at once are its latents (F, 4, h, w), on the CPU, three or four times over, and what
+`animate` returns: frames. The device sees one window of frames at a time, whether a video has 64 frames or 640.
 """
 
 from __future__ import annotations
@@ -19,19 +19,12 @@ from ..models.autoencoder import LatentCodec
 from ..models.config import ModelConfig
 from ..models.model import AnimationModel
 from ..models.unet import KeysValues
-from .conditions import (
-    DrivingConditions,
-    check_size,
-    environment_frames,
-    latent_mask,
-    log_unused,
-    motion_inputs,
-    object_latents,
-    selected,
-)
+from .conditions import DrivingConditions, check_size, log_unused, motion_inputs, selected
+from .encoded import EncodedConditions, encode_conditions
 from .guidance import guide, needs_unconditional
 from .reference_noise import diffuse_reference
 from .schedules import TrailingDDIMScheduler, make_scheduler
+from .streams import chunks
 from .windows import WindowAverage, step_windows, windows
 
 LongVideo = Literal["windows", "clips"]
@@ -127,6 +120,38 @@ def animate(
     given = {"steps": steps, "guidance": guidance, "window": window, "overlap": overlap}
     fixed = {"seed": seed, "long_video": long_video, "prompt_travel": prompt_travel, "gamma": gamma}
     settings = Settings.of(model.config, given, **fixed)
+    latents = sample_latents(
+        model,
+        codec,
+        reference_image,
+        conditions,
+        settings,
+        reference_noise=reference_noise,
+        context=context,
+        without=without,
+        release_reference=release_reference,
+        progress=progress,
+        callback=callback,
+    )
+    return _decode(codec, latents, settings.window, conditions.size)
+
+
+@torch.inference_mode()
+def sample_latents(
+    model: AnimationModel,
+    codec: LatentCodec,
+    reference_image: Tensor,
+    conditions: DrivingConditions,
+    settings: Settings,
+    *,
+    reference_noise: bool = False,
+    context: Tensor | None = None,
+    without: Collection[Mechanism] = (),
+    release_reference: bool = False,
+    progress: bool = True,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Everything that `animate` does before it decodes: return the finished latents (F, C, h, w), float32, CPU."""
     check_size("the driving video", *conditions.size, model.config.size_multiple)
     scheduler = make_scheduler(model.config.schedule, settings.gamma)
     scheduler.set_timesteps(settings.steps)
@@ -142,22 +167,12 @@ def animate(
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
     keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None
-    latents = sample(denoiser, scheduler, (start, noise), settings, keep, progress, callback)
-    return _decode(codec, latents, settings.window, conditions.size)
+    return sample(denoiser, scheduler, (start, noise), settings, keep, progress, callback)
 
 
 def initial_noise(shape: tuple[int, ...] | torch.Size, seed: int) -> Tensor:
     """Return the starting noise (F, C, h, w), drawn on the CPU as ComfyUI's `prepare_noise` draws it."""
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
-
-
-@dataclass(frozen=True)
-class EncodedConditions:
-    """The driving video in latent space, float32 on the CPU; `objects` is None when no object is selected."""
-
-    environment: Tensor  # (F, C, h, w)
-    mask: Tensor  # (F, 1, h, w)
-    objects: Tensor | None  # (F, C, h, w)
 
 
 @dataclass(frozen=True)
@@ -172,25 +187,12 @@ class KeptScene:
     noise: Tensor  # (F, C, h, w), the run's standard normal noise: no reference is under what is kept
     scheduler: TrailingDDIMScheduler
 
-    def put_back(self, latents: Tensor, frames: list[int], timestep: int | None) -> Tensor:
+    def put_back(self, latents: Tensor, frames: list[int] | slice, timestep: int | None) -> Tensor:
         """Return the latents (f, C, h, w) of `frames` with the scene put back, noisy as at `timestep`; None: clean."""
         scene, noise = self.encoded.environment[frames], self.noise[frames]
         if timestep is not None:
             scene = self.scheduler.add_noise(scene, noise, torch.tensor([timestep]))
         return torch.where(selected(self.encoded.mask[frames]), latents, scene)
-
-
-def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: int) -> EncodedConditions:
-    """Encode environment, mask and objects, `chunk` frames at a time, keeping nothing but the latents."""
-    environment, masks, objects = [], [], []
-    has_objects = conditions.has_objects
-    for part in _chunks(conditions.frames, chunk):
-        driving, mask = conditions.driving[part], conditions.mask[part]
-        environment.append(codec.encode(environment_frames(driving, mask)))
-        masks.append(latent_mask(mask, codec.downscale))
-        if has_objects:
-            objects.append(object_latents(codec.encode, driving, conditions.object_mask[part]))
-    return EncodedConditions(torch.cat(environment), torch.cat(masks), torch.cat(objects) if objects else None)
 
 
 class WindowDenoiser:
@@ -302,18 +304,27 @@ def _sample_windows(
         step_windows(*shape, settings.seed, step) if settings.prompt_travel else windows(*shape)
         for step in range(settings.steps)
     ]
-    latents, everything = noise[0], list(range(denoiser.frames))
+    latents = noise[0] if keep is None else noise[0].clone()  # from here on changed in place, a chunk at a time
+    parts = list(chunks(denoiser.frames, settings.window))
     with _bar(sum(map(len, plan)), progress) as bar:
         for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):
-            latents = latents if keep is None else keep.put_back(latents, everything, timestep)
+            _put_scene_back(keep, latents, parts, timestep)
             average = WindowAverage(latents.shape)
             for window in step_plan:
                 average.add(window, denoiser(latents[window], timestep, window))
                 bar.update()
-            latents = scheduler.step(average.result(), timestep, latents).prev_sample
+            for part in parts:
+                latents[part] = scheduler.step(average.result(part), timestep, latents[part]).prev_sample
             if callback is not None:
-                callback(step + 1, settings.steps, latents)
-    return latents if keep is None else keep.put_back(latents, everything, None)
+                callback(step + 1, settings.steps, latents.clone())
+    _put_scene_back(keep, latents, parts, None)
+    return latents
+
+
+def _put_scene_back(keep: KeptScene | None, latents: Tensor, parts: list[slice], timestep: int | None) -> None:
+    """`KeptScene.put_back` for all frames of `latents`, in place."""
+    for part in parts if keep is not None else ():
+        latents[part] = keep.put_back(latents[part], part, timestep)
 
 
 def _sample_clips(
@@ -371,13 +382,15 @@ def project_reference(
 
 def _decode(codec: LatentCodec, latents: Tensor, chunk: int, size: tuple[int, int]) -> Tensor:
     frames = torch.empty((len(latents), *size, 3))
-    for part in _chunks(len(latents), chunk):
-        frames[part] = codec.decode(latents[part])
+    for index, frame in enumerate(decoded(codec, latents, chunk)):
+        frames[index] = frame
     return frames
 
 
-def _chunks(frames: int, length: int) -> Iterator[slice]:
-    return (slice(start, min(start + length, frames)) for start in range(0, frames, length))
+def decoded(codec: LatentCodec, latents: Tensor, chunk: int) -> Iterator[Tensor]:
+    """Decode latents (F, C, h, w) `chunk` frames at a time and yield the frames (H, W, 3) 0…1, CPU."""
+    for part in chunks(len(latents), chunk):
+        yield from codec.decode(latents[part])
 
 
 def _bar(total: int, progress: bool) -> tqdm:

@@ -112,6 +112,26 @@ def test_requests_that_cannot_be_read_are_named(text):
         override_sharpness(measure_hand_blur(people(2), SIDE, SIDE), text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("left 2-1 sharp", "'left 2-1 sharp' counts frames backwards: write 1-2"),
+        ("both blurred; right 1 - 0 0.3", "'right 1 - 0 0.3' counts frames backwards: write 0-1"),
+        ("left 4 sharp", "'left 4 sharp' begins after the clip: its frames are 0 to 3"),
+        ("left 7-9 sharp", "begins after the clip"),
+        ("both 30- blurred", "begins after the clip"),
+    ],
+)
+def test_frames_that_no_clip_can_have_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        override_sharpness(measure_hand_blur(people(4), SIDE, SIDE), text)
+
+
+def test_frames_may_reach_beyond_the_end():
+    blur = override_sharpness(measure_hand_blur(people(4), SIDE, SIDE), "left 2-24 0.25; right 0- 0.5")
+    assert np.allclose(blur.sharpness, [[0.5, 0.5]] * 2 + [[0.25, 0.5]] * 2)
+
+
 def test_a_driving_video_of_another_length_or_size_is_named():
     with pytest.raises(InputError, match="driving video has 3 frames of 96x96, the poses 4 of 96x96"):
         measure_hand_blur(people(4), SIDE, SIDE, noise(3))
