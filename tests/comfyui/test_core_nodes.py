@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from .cores import Core
 from .server import ROOT, run_script
 
 ROUNDING = 1e-4
@@ -27,13 +28,13 @@ APART = {"attention patches", "between the sigmas", "ModelSamplingDiscrete, sigm
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("core_nodes.py", tmp_path_factory.mktemp("nodes"))
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "core_nodes.py", tmp_path_factory.mktemp("nodes"))
 
 
 @pytest.fixture(scope="module")
-def sampled(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("core_samplers.py", tmp_path_factory.mktemp("samplers"))
+def sampled(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "core_samplers.py", tmp_path_factory.mktemp("samplers"))
 
 
 @pytest.mark.parametrize("part", ["guiders", "masks", "conditionings", "patches", "merges", "animation guider"])

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from .cores import Core
 from .server import run_script
 from .wiring_cases import LONG, faults, odd
 
@@ -174,8 +175,8 @@ GAPS = {
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("wiring.py", tmp_path_factory.mktemp("wiring"))
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "wiring.py", tmp_path_factory.mktemp("wiring"))
 
 
 def test_every_case_is_expected(report: dict):

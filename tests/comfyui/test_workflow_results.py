@@ -126,7 +126,7 @@ def wan(comfyui: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> dict:
     made, _ = pictures(comfyui, prompt, streams_of(prompt))
     file = tmp_path_factory.mktemp("wan") / "streams.npz"
     np.savez(file, **made | {"character_mask": made["character_mask"][..., 0]})
-    return run_script("wan_animate.py", file)
+    return run_script(comfyui.core, "wan_animate.py", file)
 
 
 def test_wan_animate_takes_the_streams_as_they_are(wan: dict):
