@@ -1,5 +1,6 @@
 """Driving video → skeletons, depth, masks, regions, motion blur. Every function is useful alone, on standard types."""
 
+from .face_crops import face_crops
 from .masks import dilate, feather, inside, mask_preview, shape_agnostic_mask
 from .motion_blur import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from .regions import Regions, hand_face_regions
@@ -11,6 +12,7 @@ __all__ = [
     "blur_maps",
     "dilate",
     "draw_skeleton",
+    "face_crops",
     "feather",
     "hand_face_regions",
     "inside",
