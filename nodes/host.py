@@ -16,7 +16,6 @@ import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.model_sampling
-import comfy.ops
 import comfy.sd
 import comfy.supported_models_base
 import torch
@@ -25,10 +24,10 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig, load, load_codec, read_config
-from ..models.checkpoint import CONFIG_KEY, apart, build, config_tensor
+from ..models.checkpoint import CONFIG_KEY, build, config_tensor
 from ..models.config import ScheduleConfig
 from ..models.from_files import assemble_files, read_vae
-from ..sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod, check_prediction
+from ..sampling.schedules import check_prediction, every_sigma
 from .host_checks import check_conditions, check_context, check_latent
 from .host_conds import (
     BLUR,
@@ -45,11 +44,11 @@ from .host_conds import (
     ReferenceCond,
 )
 from .host_foreign import UNetSettings, check_conditioning, check_patches
+from .host_operations import operations_for
 from .host_preview import follow
 from .host_run import RUN, Run, start_run
+from .host_saving import KEY, HostedPatcher, given_for_saving, tensors_for_saving
 from .host_windows import plan_memory_for_one_window
-
-KEY = "inhabit"
 
 
 def load_model(path: Path) -> comfy.model_patcher.ModelPatcher:
@@ -72,8 +71,8 @@ def as_model(config: ModelConfig, make: Callable[..., AnimationModel]) -> comfy.
     settings = HostConfig(config)
     dtype = management.unet_dtype(device=device, supported_dtypes=settings.supported_inference_dtypes)
     settings.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device))
-    model = make(device=offload, dtype=dtype, operations=comfy.ops.pick_operations(dtype, settings.manual_cast_dtype))
-    patcher = comfy.model_patcher.ModelPatcher(HostedModel(settings, model, offload), device, offload)
+    model = make(device=offload, dtype=dtype, operations=operations_for(dtype, settings.manual_cast_dtype))
+    patcher = HostedPatcher(HostedModel(settings, model, offload), device, offload)
     reference = comfy.model_patcher.ModelPatcher(model.reference, device, offload)
     patcher.set_additional_models(KEY, [reference])
     patcher.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, follow)
@@ -179,13 +178,11 @@ class HostedModel(comfy.model_base.BaseModel):
                 out[key] = self._frame_cond(key, kwargs[key])
         return out
 
-    def state_dict_for_saving(self, clip_state_dict=None, vae_state_dict=None, clip_vision_state_dict=None) -> dict:
+    def state_dict_for_saving(self, *args, **kwargs) -> dict[str, Tensor]:
         """Return what core's ModelSave and Save Checkpoint write: all networks, so that our loader takes the file."""
-        tensors = {
-            **apart(self.diffusion_model.animation.state_dict()),
-            CONFIG_KEY: config_tensor(self.settings.config),
-        }
-        tensors |= {f"vae.{name}": tensor for name, tensor in (vae_state_dict or {}).items()}
+        denoiser, vae = given_for_saving(args, kwargs)
+        tensors = tensors_for_saving(self, denoiser) | {CONFIG_KEY: config_tensor(self.settings.config)}
+        tensors |= {f"vae.{name}": tensor for name, tensor in vae.items()}
         return self.settings.process_unet_state_dict_for_saving(tensors)
 
     def _frame_cond(self, key: str, value: Tensor) -> FrameCond:
@@ -247,7 +244,10 @@ class _EpsilonSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_s
 
 
 def _sampling_settings(schedule: ScheduleConfig) -> dict[str, object]:
-    """The schedule as core's ModelSamplingDiscrete reads it, whose "linear" are the roots of betas."""
+    """The betas as core's ModelSamplingDiscrete node reads them, whose "linear" are the roots of betas.
+
+    That node replaces the schedule by one of core's own kinds, so that a γ of the model is gone behind it.
+    """
     return {
         "beta_schedule": {"linear": "sqrt_linear", "scaled_linear": "linear"}[schedule.betas],
         "linear_start": schedule.beta_start,
@@ -263,8 +263,7 @@ def _model_sampling(schedule: ScheduleConfig) -> comfy.model_sampling.ModelSampl
     """
     check_prediction(schedule)
     sampling = _VSampling() if schedule.prediction == "v" else _EpsilonSampling()
-    alphas_bar = alphas_cumprod(schedule).clamp(min=SMALLEST_ALPHA_BAR)
     sampling.num_timesteps = schedule.train_steps
     sampling.zsnr = schedule.zero_terminal_snr
-    sampling.set_sigmas(((1 - alphas_bar) / alphas_bar).sqrt())
+    sampling.set_sigmas(every_sigma(schedule))
     return sampling

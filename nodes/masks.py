@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..perception import dilate, mask_preview, shape_agnostic_mask
 from ..perception import feather as soften
+from ..perception import held, mask_preview, shape_agnostic_mask
 from .inputs import checked_image, checked_mask, same_frames
 from .kinds import rare, schema
 
@@ -29,7 +29,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
             ],
             description="Covers the character by blocks, so that the new character may have another outline.",
             inputs=[
-                io.Mask.Input("mask", tooltip="1 on the character, one a frame."),
+                io.Mask.Input("mask", tooltip="1 on the character, one a frame; above 0.1 counts."),
                 io.Int.Input(
                     "block_px",
                     default=10,
@@ -79,7 +79,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     min=0,
                     max=512,
                     optional=True,
-                    tooltip="Pixels the character grows by first.",
+                    tooltip="Pixels the character grows by before it is covered; more never covers less.",
                 ),
                 rare(
                     io.Int.Input,
@@ -91,6 +91,15 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     tooltip="Pixels over which the finished mask fades outward. Keep 0 for Inhabit Environment.",
                 ),
                 io.Image.Input("image", optional=True, tooltip="The video to show the mask on, in the preview."),
+                rare(
+                    io.Int.Input,
+                    "hold",
+                    default=0,
+                    min=0,
+                    max=256,
+                    optional=True,
+                    tooltip="Frames that whatever was covered stays covered; 3 for character_mask of WanAnimateToVideo.",
+                ),
             ],
             outputs=[
                 io.Mask.Output("mask_out", display_name="mask"),
@@ -111,12 +120,12 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
         grow: int = 0,
         feather: int = 0,
         image=None,
+        hold: int = 0,
     ) -> io.NodeOutput:
         mask = checked_mask(mask, "mask")
         if image is not None:
             image = checked_image(image, "image")
             same_frames(mask, image, "mask", "image")
-        mask = dilate(mask, grow) if grow else mask
         mask = shape_agnostic_mask(
             mask,
             blocks_high or None,
@@ -125,6 +134,8 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
             stable=stable,
             snap=snap,
             stable_frames=stable_frames or None,
+            grow=grow,
         )
+        mask = held(mask, hold) if hold else mask
         mask = soften(mask, feather) if feather else mask
         return io.NodeOutput(mask, mask_preview(mask, image))

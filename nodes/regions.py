@@ -5,7 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from ..models.config import TYPICAL_SHARPNESS
 from ..perception import blur_maps, face_crops, hand_face_regions, measure_hand_blur, override_sharpness
+from . import host
 from .inputs import check_video, checked_image, checked_poses
 from .kinds import PoseKeypoint, rare, schema
 
@@ -95,6 +97,11 @@ class InhabitMotionBlur(io.ComfyNode):
                 io.Image.Input(
                     "driving", optional=True, tooltip="Measure the sharpness there; without it every hand is medium."
                 ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="What counts as sharp is what it was trained with; without it, as for inhabit-puppets.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -108,11 +115,12 @@ class InhabitMotionBlur(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, pose, width: int, height: int, sharpness_override: str, driving=None) -> io.NodeOutput:
+    def execute(cls, pose, width: int, height: int, sharpness_override: str, driving=None, model=None) -> io.NodeOutput:
         poses = checked_poses(pose)
         if driving is not None:
             driving = checked_image(driving, "driving")
             check_video("driving", driving, len(poses), width, height)
-        blur = measure_hand_blur(poses, width, height, driving)
+        typical = TYPICAL_SHARPNESS if model is None else host.model_config(model).motion.typical_sharpness
+        blur = measure_hand_blur(poses, width, height, driving, typical=typical)
         blur = override_sharpness(blur, sharpness_override)
         return io.NodeOutput(blur_maps(blur, width, height), blur.sharpness.flatten().tolist())

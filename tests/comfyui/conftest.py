@@ -34,6 +34,7 @@ def core(request: pytest.FixtureRequest) -> Core:
 
 @pytest.fixture(scope="session")
 def comfyui(core: Core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    server = ComfyServer(tmp_path_factory.mktemp("comfyui") / "base", core)
+    base = tmp_path_factory.mktemp("comfyui") / "base"
+    server = ComfyServer(base, core, dynamic_vram=core.has_dynamic_vram)
     yield server
     server.stop()

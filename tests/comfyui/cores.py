@@ -38,6 +38,11 @@ class Core:
         return next((place for place in places if place.is_file()), None)
 
     @property
+    def has_dynamic_vram(self) -> bool:
+        """Whether this ComfyUI knows it, by default on with NVIDIA; on a CPU the tests switch it on."""
+        return (self.folder / "comfy" / "memory_management.py").is_file()
+
+    @property
     def python(self) -> Path:
         """Its own, else this one."""
         return self.own_python or Path(sys.executable)

@@ -17,6 +17,15 @@ from .cores import Core, cores, nothing_found
 ROOT = Path(__file__).resolve().parents[2]
 PACK = "ComfyUI-Inhabit"  # a folder name that is no Python name, as people have it
 START_SECONDS, RUN_SECONDS = 300, 900
+SWITCHED_ON = "dynamic VRAM is switched on"
+SWITCH = f"""
+import logging
+import comfy.memory_management, comfy.model_patcher
+comfy.memory_management.aimdo_enabled = True
+comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
+NODE_CLASS_MAPPINGS = {{}}
+logging.info("{SWITCHED_ON}")
+"""
 
 
 def first_core() -> Core:
@@ -28,22 +37,30 @@ def first_core() -> Core:
 
 
 class ComfyServer:
-    """Starts on construction; `stop` ends it. `base` is its folder for models, inputs and outputs, `more` are options.
+    """Starts on construction; `stop` ends it. `base` is its folder for models, inputs and outputs.
 
-    `environment` goes before the process's own variables.
+    `dynamic_vram` does by a custom node what `main.py` does on a machine with an NVIDIA GPU. `environment` goes before
+    the process's own variables.
     """
 
     def __init__(
-        self, base: Path, core: Core | None = None, *more: str, environment: dict[str, str] | None = None
+        self,
+        base: Path,
+        core: Core | None = None,
+        *,
+        dynamic_vram: bool = False,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.base, self.core = base, core or first_core()
         (base / "custom_nodes").mkdir(parents=True)
         (base / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        if dynamic_vram:
+            (base / "custom_nodes" / "dynamic_vram.py").write_text(SWITCH)
         self.port = _free_port()
         self.log = base / "comfyui.log"
         command = [str(self.core.python), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
-        command += ["--disable-api-nodes", "--disable-auto-launch", *more]
+        command += ["--disable-api-nodes", "--disable-auto-launch"]
         variables = _without_this_python(os.environ) | {"OMP_NUM_THREADS": "2"} | (environment or {})
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

@@ -38,7 +38,7 @@ CONTRACT = {
     ),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
-        ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE"],
+        ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],
         ["MASK", "IMAGE"],
     ),
     "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
@@ -46,7 +46,7 @@ CONTRACT = {
         ["POSE_KEYPOINT", "INT", "INT", "FLOAT", "IMAGE", "INT"],
         ["MASK", "MASK", "MASK", "IMAGE"],
     ),
-    "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE"], ["IMAGE", "FLOAT"]),
+    "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE", "MODEL"], ["IMAGE", "FLOAT"]),
     "InhabitReference": (
         ["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT", "IMAGE"],
         ["CONDITIONING", "CONDITIONING"],
