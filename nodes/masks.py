@@ -98,7 +98,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     min=0,
                     max=256,
                     optional=True,
-                    tooltip="Frames that whatever was covered stays covered; 3 for character_mask of WanAnimateToVideo.",
+                    tooltip="Frames that what was covered stays covered; 3 for character_mask of WanAnimateToVideo.",
                 ),
             ],
             outputs=[
