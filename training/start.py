@@ -17,7 +17,7 @@ from ..models import (
     load,
     load_codec,
 )
-from ..models.finite import require_finite
+from ..models.finite import refuse_not_finite
 from ..models.layers import to_channels_last
 from .adapter import add_adapter
 from .recipe import Recipe
@@ -30,8 +30,8 @@ def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, Late
     _check_sizes(recipe, model.config.size_multiple)
     codec = _codec(recipe, model.config)
     if recipe.init:
-        require_finite(model.named_parameters(), f"init {recipe.init}")
-    require_finite(codec.vae.named_parameters(), f"codec {recipe.codec or recipe.init}")
+        refuse_not_finite(dict(model.named_parameters()), f"init {recipe.init}")
+    refuse_not_finite(dict(codec.vae.named_parameters()), f"codec {recipe.codec or recipe.init}")
     if recipe.adapter is not None:
         add_adapter(model.denoiser, recipe.adapter)
     model.to(device)
