@@ -53,6 +53,9 @@ class Trainer:
         self.accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[unused])
         self.device = self.accelerator.device
         self.model, self.codec = start.networks(recipe, self.device)
+        self.embed = start.image_encoder(recipe, self.model.config, self.device)
+        # a VAE from elsewhere is neither trained nor written
+        self.autoencoder = None if self.model.config.autoencoder is None else self.codec.vae
         self.step = 0
         self._begin(0)
 
@@ -184,7 +187,7 @@ class Trainer:
         self.ema.copy_to(self.parameters.values())
         try:
             if adapter is None:
-                save(path, self.model, self.codec.vae, dtype=dtype, metadata=metadata)
+                save(path, self.model, self.autoencoder, dtype=dtype, metadata=metadata)
             else:
                 write_tensors(path, adapter_tensors(self.model.denoiser, adapter), metadata, dtype)
         finally:
@@ -201,7 +204,7 @@ class Trainer:
         self.module = self.optimizer = self.ema = None
         self.accelerator.free_memory()  # which holds every module that it has prepared
         self.index, recipe = index, self.recipe
-        stage = make_stage(recipe, recipe.stages[index], self.model, self.codec)
+        stage = make_stage(recipe, recipe.stages[index], self.model, self.codec, self.embed)
         self.parameters = stage.trained()
         _require_only(stage, self.parameters)
         # Not in paper: AdamW, Adam with decoupled weight decay; HIA has Adam (A.5), which weight_decay=0 is.
@@ -212,7 +215,8 @@ class Trainer:
 
     def _state(self) -> Saved:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"vae.{name}": value for name, value in self.codec.vae.state_dict().items()}
+        if self.autoencoder is not None:
+            tensors |= {f"vae.{name}": value for name, value in self.autoencoder.state_dict().items()}
         for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
             tensors[f"ema.{name}"] = average
             for key, value in self.optimizer.state[parameter].items():
@@ -232,7 +236,8 @@ class Trainer:
         tensors = saved.tensors
         with torch.no_grad():
             _copy(self.model, tensors, "model.", self.out)
-            _copy(self.codec.vae, tensors, "vae.", self.out)
+            if self.autoencoder is not None:
+                _copy(self.autoencoder, tensors, "vae.", self.out)
             for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
                 average.copy_(tensors[f"ema.{name}"])
                 keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{key}.{name}" in tensors]

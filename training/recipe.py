@@ -21,7 +21,11 @@ class _Frozen(BaseModel):
 
 
 class ModelRecipe(_Frozen):
-    """The network: a preset of `models.PRESETS`, and fields of its config to replace (dotted keys)."""
+    """The network: a preset of `models.PRESETS`, and fields of its config to replace (dotted keys).
+
+    `schedule.gamma: 0.5` trains with HIA's shifted signal-to-noise ratio, `motion.typical_sharpness` is the scale of the
+    hands' sharpness; both stay with the model.
+    """
 
     preset: str = "puppets"
     overrides: dict[str, Any] = {}
@@ -154,7 +158,13 @@ class Recipe(_Frozen):
     # Checkpoint to start from, model and codec; it brings its config, of which model.overrides replace fields:
     # networks that the checkpoint lacks start new. model.preset is not used.
     init: str | None = None
-    codec: str | None = None  # checkpoint whose autoencoder is used; default: init's. "puppets": the bundled one
+    # Checkpoint whose autoencoder is used; default: init's. "puppets": the bundled one. For models that have none of their
+    # own (sd15): Stable Diffusion's VAE, a diffusers folder or a .safetensors file, which stays out of what is written.
+    codec: str | None = None
+    # For models with cross-attention (sd15): the folder or file of the CLIP vision model that embeds the reference.
+    clip_vision: str | None = None
+    # Not in paper: "zeros" trains such a model without one, as if it were always dropped.
+    image_context: Literal["clip", "zeros"] = "clip"
     adapter: AdapterRecipe | None = None  # train a LoRA of the model, not the model
     data: DataRecipe = DataRecipe()
     seed: int = Field(0, ge=0)
@@ -204,7 +214,7 @@ class Recipe(_Frozen):
     def for_header(self) -> str:
         """The recipe as JSON for the header of a model that others get: files by name, not by where they lie."""
         values = self.model_dump(mode="json")
-        for part, key in ((values, "init"), (values, "codec"), (values["data"], "folder")):
+        for part, key in ((values, "init"), (values, "codec"), (values, "clip_vision"), (values["data"], "folder")):
             part[key] = part[key] and Path(part[key]).name
         return json.dumps(values)
 
