@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..perception import dilate, mask_preview, shape_agnostic_mask
 from ..perception import feather as soften
+from ..perception import mask_preview, shape_agnostic_mask
 from .inputs import checked_image, checked_mask, same_frames
 from .kinds import schema
 
@@ -22,7 +22,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
             search_aliases=["formulated mask", "block mask", "blockify", "grow mask"],
             description="Covers the character by blocks, so that the new character may have another outline.",
             inputs=[
-                io.Mask.Input("mask", tooltip="1 on the character, one a frame."),
+                io.Mask.Input("mask", tooltip="1 on the character, one a frame; above 0.1 counts."),
                 io.Int.Input(
                     "block_px",
                     default=10,
@@ -64,7 +64,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     min=0,
                     max=512,
                     optional=True,
-                    tooltip="Pixels the character grows by first.",
+                    tooltip="Pixels the character grows by before it is covered; more never covers less.",
                 ),
                 io.Int.Input(
                     "feather",
@@ -100,7 +100,6 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
         if image is not None:
             image = checked_image(image, "image")
             same_frames(mask, image, "mask", "image")
-        mask = dilate(mask, grow) if grow else mask
         mask = shape_agnostic_mask(
             mask,
             blocks_high or None,
@@ -109,6 +108,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
             stable=stable,
             snap=snap,
             stable_frames=stable_frames or None,
+            grow=grow,
         )
         mask = soften(mask, feather) if feather else mask
         return io.NodeOutput(mask, mask_preview(mask, image))

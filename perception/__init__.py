@@ -1,6 +1,6 @@
 """Driving video → skeletons, depth, masks, regions, motion blur. Every function is useful alone, on standard types."""
 
-from .masks import dilate, feather, mask_preview, shape_agnostic_mask
+from .masks import dilate, feather, inside, mask_preview, shape_agnostic_mask
 from .motion_blur import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from .regions import Regions, hand_face_regions
 from .skeleton import draw_skeleton, render_skeleton, structured_depth
@@ -13,6 +13,7 @@ __all__ = [
     "draw_skeleton",
     "feather",
     "hand_face_regions",
+    "inside",
     "mask_preview",
     "measure_hand_blur",
     "override_sharpness",

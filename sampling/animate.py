@@ -27,6 +27,7 @@ from .conditions import (
     log_unused,
     motion_inputs,
     object_latents,
+    selected,
 )
 from .guidance import guide, needs_unconditional
 from .reference_noise import diffuse_reference
@@ -135,13 +136,13 @@ def animate(
     if release_reference:
         model.reference = None
     denoiser = WindowDenoiser(model, conditions, encoded, reference, settings.guidance, context, without)
-    noise = initial_noise(encoded.environment.shape, settings.seed)
+    start = noise = initial_noise(encoded.environment.shape, settings.seed)
     if reference_noise and "reference" not in without:
-        noise = diffuse_reference(codec.encode(reference_image).cpu(), noise, scheduler.alphas_cumprod[-1])
+        start = diffuse_reference(codec.encode(reference_image).cpu(), noise, scheduler.alphas_cumprod[-1])
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
     keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None
-    latents = sample(denoiser, scheduler, noise, settings, keep, progress, callback)
+    latents = sample(denoiser, scheduler, (start, noise), settings, keep, progress, callback)
     return _decode(codec, latents, settings.window, conditions.size)
 
 
@@ -168,7 +169,7 @@ class KeptScene:
     """
 
     encoded: EncodedConditions
-    noise: Tensor  # (F, C, h, w), the run's initial noise
+    noise: Tensor  # (F, C, h, w), the run's standard normal noise: no reference is under what is kept
     scheduler: TrailingDDIMScheduler
 
     def put_back(self, latents: Tensor, frames: list[int], timestep: int | None) -> Tensor:
@@ -176,7 +177,7 @@ class KeptScene:
         scene, noise = self.encoded.environment[frames], self.noise[frames]
         if timestep is not None:
             scene = self.scheduler.add_noise(scene, noise, torch.tensor([timestep]))
-        return torch.where(self.encoded.mask[frames] > 0.5, latents, scene)
+        return torch.where(selected(self.encoded.mask[frames]), latents, scene)
 
 
 def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: int) -> EncodedConditions:
@@ -231,15 +232,17 @@ class WindowDenoiser:
         self._prepare(window)
         latents = self._place(latents_FCHW).unsqueeze(0)
         timesteps = torch.tensor([timestep], device=self._device)
-        if not needs_unconditional(self._guidance):
+        missing = self._model.config.sampling.unconditional_without
+        if not needs_unconditional(self._guidance, missing):
             return self._denoise(latents, timesteps, self._context, self._motion)[0].cpu()
-        # HIA animation-cfg, both passes as one batch: environment and objects are where the scene is, and stay
+        # HIA animation-cfg, both passes as one batch: environment and objects are where the scene is, and stay.
+        # What the unconditional pass keeps, as the image embedding with its reference, is of one clip and serves both.
         both = self._denoise(
             latents.expand(2, -1, -1, -1, -1),
             timesteps,
-            None if self._context is None else _after_nothing(self._context),
-            self._motion_of_both(),
-            unconditional=1,
+            _after_nothing(self._context) if "reference" in missing else self._context,
+            _after_nothing(self._motion) if "motion" in missing else self._motion,
+            unconditional=int("reference" in missing),
         )
         return guide(both[0], both[1], self._guidance).cpu()
 
@@ -255,12 +258,6 @@ class WindowDenoiser:
             **self._scene,
         )
         return prediction.float()
-
-    def _motion_of_both(self) -> Tensor | None:
-        """The motion features of the unconditional and of the conditional pass; one serves both where both see them."""
-        if self._motion is None or "motion" not in self._model.config.sampling.unconditional_without:
-            return self._motion
-        return _after_nothing(self._motion)
 
     def _prepare(self, window: list[int]) -> None:
         if window == self._window:
@@ -282,27 +279,30 @@ class WindowDenoiser:
         return values.to(self._device, self._dtype)
 
 
-def _after_nothing(condition: Tensor) -> Tensor:
-    """(1, …) → (2, …): zeros, and then the condition."""
-    return torch.cat([torch.zeros_like(condition), condition])
+def _after_nothing(condition: Tensor | None) -> Tensor | None:
+    """(1, …) → (2, …): zeros, and then the condition, where there is one."""
+    return None if condition is None else torch.cat([torch.zeros_like(condition), condition])
 
 
 def _sample_windows(
     denoiser: WindowDenoiser,
     scheduler: TrailingDDIMScheduler,
-    noise: Tensor,
+    noise: tuple[Tensor, Tensor],
     settings: Settings,
     keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
 ) -> Tensor:
-    """HIA §3.4: every step denoises all windows, shifted by a random offset if they travel, and averages overlaps."""
+    """HIA §3.4: every step denoises all windows, shifted by a random offset if they travel, and averages overlaps.
+
+    noise: what the run starts from, and the standard normal noise, (F, C, h, w) each.
+    """
     shape = (denoiser.frames, settings.window, settings.overlap)
     plan = [
         step_windows(*shape, settings.seed, step) if settings.prompt_travel else windows(*shape)
         for step in range(settings.steps)
     ]
-    latents, everything = noise, list(range(denoiser.frames))
+    latents, everything = noise[0], list(range(denoiser.frames))
     with _bar(sum(map(len, plan)), progress) as bar:
         for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):
             latents = latents if keep is None else keep.put_back(latents, everything, timestep)
@@ -319,7 +319,7 @@ def _sample_windows(
 def _sample_clips(
     denoiser: WindowDenoiser,
     scheduler: TrailingDDIMScheduler,
-    noise: Tensor,
+    noise: tuple[Tensor, Tensor],
     settings: Settings,
     keep: KeptScene | None,
     progress: bool,
@@ -327,16 +327,18 @@ def _sample_clips(
 ) -> Tensor:
     """AA2 §4.1: clip after clip, each led by the last `overlap` finished frames of the one before.
 
-    # Not in paper: how the finished frames enter. They are re-noised to the current step with the noise they started
-    # from, seen by the temporal layers, and dropped. The last clip keeps its full length by taking over more of them.
+    # Not in paper: how the finished frames enter. They are re-noised to the current step with their own standard normal
+    # noise, seen by the temporal layers, and dropped. The last clip keeps its full length by taking over more of them.
+    noise: as `_sample_windows` takes it; the reference under the start is for frames that are still to be made.
     """
+    start, noise = noise
     clips = windows(denoiser.frames, settings.window, settings.overlap)
     latents = torch.empty_like(noise)
     total, done = len(clips) * settings.steps, 0
     with _bar(total, progress) as bar:
         for number, clip in enumerate(clips):
             finished = done - clip[0]
-            current = noise[clip]
+            current = start[clip]
             for step, timestep in enumerate(scheduler.timesteps.tolist()):
                 current[:finished] = scheduler.add_noise(
                     latents[clip[:finished]], noise[clip[:finished]], torch.tensor([timestep])

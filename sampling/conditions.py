@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..errors import InputError
 from ..models.config import ModelConfig
+from ..perception.masks import inside
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +83,8 @@ class DrivingConditions:
 
 
 def selected(mask: Tensor) -> Tensor:
-    """Return the bool mask of what a 0…1 mask selects: 0.5 and above, so that lossy video masks work."""
-    return mask >= 0.5
+    """Return the bool mask of what a 0…1 mask selects: `perception.masks.inside`, as everywhere."""
+    return inside(mask)
 
 
 def environment_frames(driving: Tensor, mask: Tensor, fill: Fill = "blank") -> Tensor:

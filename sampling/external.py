@@ -90,9 +90,24 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
     return LatentCodec(adapter, scale=latent.scale, downscale=latent.downscale)
 
 
-def image_context(path: str | Path, reference: Tensor, width: int, device: str = "cpu") -> Tensor:
-    """CLIP's image embedding of the reference (1, H, W, 3) 0…1 → context (1, 1, width) for the cross-attention.
+def clip_pixels(pictures_BHWC: Tensor) -> Tensor:
+    """Pictures (B, H, W, 3) 0…1 → what CLIP's vision tower reads, (B, 3, 224, 224): squashed, 8 bits, normalised.
 
+    The whole picture, whatever its shape, as the pipelines of Animate Anyone's public implementation resize it
+    (`ref_image.resize((224, 224))`), though its data set for training cuts the middle out of video frames: a standing
+    person would lose head and feet. ComfyUI's CLIP Vision Encode gives the same numbers with crop "none", not "center".
+    """
+    pictures = pictures_BHWC.movedim(-1, 1)
+    pixels = functional.interpolate(pictures, (CLIP_SIDE, CLIP_SIDE), mode="bicubic", antialias=True)
+    pixels = (pixels * 255).clamp(0, 255).round() / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    return (pixels - mean.to(pixels)) / std.to(pixels)
+
+
+def image_context(path: str | Path, picture: Tensor, width: int, device: str = "cpu") -> Tensor:
+    """CLIP's image embedding of the character (1, H, W, 3) 0…1 → context (1, 1, width) for the cross-attention.
+
+    picture: as it is in its file, not shrunk to the frames' size.
     path: a transformers folder (config.json and model.safetensors) or a .safetensors file of ViT-L/14.
     Raises InputError when it is missing, no CLIP vision model, or of another embedding width.
     """
@@ -102,12 +117,8 @@ def image_context(path: str | Path, reference: Tensor, width: int, device: str =
             f"the CLIP in {path} embeds in {model.config.projection_dim} numbers, the model reads {width}: "
             "give the CLIP that belongs to the model"
         )
-    pixels = functional.interpolate(
-        reference.movedim(-1, 1), (CLIP_SIDE, CLIP_SIDE), mode="bicubic", antialias=True, align_corners=False
-    ).clamp(0, 1)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     with torch.inference_mode():
-        return model.to(device)(((pixels - mean) / std).to(device)).image_embeds.unsqueeze(1).float().cpu()
+        return model.to(device)(clip_pixels(picture).to(device)).image_embeds.unsqueeze(1).float().cpu()
 
 
 def _load_clip(path: Path) -> nn.Module:

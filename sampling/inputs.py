@@ -17,6 +17,7 @@ from ..models import ModelConfig
 from ..perception import (
     blur_maps,
     dilate,
+    inside,
     measure_hand_blur,
     override_sharpness,
     render_skeleton,
@@ -58,11 +59,15 @@ class InputFiles:
 
 @dataclass(frozen=True)
 class Inputs:
-    """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video."""
+    """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video.
+
+    picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
+    """
 
     reference: Tensor
     conditions: DrivingConditions
     fps: float
+    picture: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,9 @@ def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         object_mask=_read_plane("object-mask", files.object_mask, name, count, own_size, size),
         blur=_hand_maps(files, motion, None if driving is None else resize(driving, *size), size, config),
     )
-    return Inputs(load_reference(files.reference, size, config.size_multiple), conditions, fps)
+    picture = read_image(files.reference)
+    reference = fit_reference(picture, size, config.size_multiple, f"the reference {files.reference}")
+    return Inputs(reference, conditions, fps, picture)
 
 
 def with_neighbours(files: InputFiles) -> InputFiles:
@@ -140,11 +147,6 @@ def with_neighbours(files: InputFiles) -> InputFiles:
     if depth is None:
         logger.info("no --depth: the skeleton alone tells the pose")
     return replace(files, pose=pose, depth=depth, mask=mask, object_mask=objects)
-
-
-def load_reference(path: Path, size: tuple[int, int], multiple: int) -> Tensor:
-    """Read the reference and fit it (see `fit_reference`). Raises InputError when it is unreadable, too."""
-    return fit_reference(read_image(path), size, multiple, f"the reference {path}")
 
 
 def fit_reference(picture: Tensor, size: tuple[int, int], multiple: int, name: str) -> Tensor:
@@ -300,7 +302,7 @@ def _check_shape(path: Path, size: tuple[int, int] | None, driving: Path, own: t
 def _formulated_mask(character: Tensor | None, skeleton: Tensor, files: InputFiles) -> Tensor:
     if character is None:
         character = skeleton_mask(skeleton)
-    if not (character > 0.5).any():
+    if not inside(character).any():
         what = f"the mask {files.mask}" if files.mask else f"the pose {files.pose}"
         raise InputError(f"{what} is empty in every frame, so that there is nothing to generate: give another")
     return shape_agnostic_mask(character)

@@ -29,7 +29,7 @@ def paste_back(
     """Return `result` inside the generated region and `driving`'s exact pixels outside, (F, H, W, 3) 0…1.
 
     result, driving  (F, H, W, 3) 0…1.
-    mask             (F, H, W) 0…1, the formulated mask; `result` is kept unmixed where it is 0.5 or more.
+    mask             (F, H, W) 0…1, the formulated mask; `result` is kept unmixed where it is `selected`.
     feather          width in pixels, outside the region, over which `result` fades into `driving`; 0 is a hard edge.
     grow             how far in pixels the region may reach out of the mask, to what the model drew there: shadows,
                      hair, a hand. None: an eighth of the shorter side; 0: the mask alone.

@@ -89,7 +89,7 @@ def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True)
         raise InputError(f"--guidance is {settings.guidance}: give a number, 1 is off")
     device = choose_device(settings.device)
     config = read_config(settings.checkpoint)
-    context = _context(settings, config, inputs.reference, device)
+    context = _context(settings, config, inputs, device)
     codec = _codec(settings, config, device)
     conditions = inputs.conditions
     model = load(settings.checkpoint, device, choose_dtype(settings.dtype, device))
@@ -156,7 +156,7 @@ def _codec(settings: RunSettings, config: ModelConfig, device: str) -> LatentCod
     return codec
 
 
-def _context(settings: RunSettings, config: ModelConfig, reference: Tensor, device: str) -> Tensor | None:
+def _context(settings: RunSettings, config: ModelConfig, inputs: Inputs, device: str) -> Tensor | None:
     width = config.unet.cross_attention_dim
     if width is None and settings.clip_vision is not None:
         raise InputError(
@@ -166,4 +166,7 @@ def _context(settings: RunSettings, config: ModelConfig, reference: Tensor, devi
         raise InputError(
             f"model {config.name} reads a CLIP image embedding: give --clip-vision, the folder of a ViT-L/14"
         )
-    return None if width is None else image_context(settings.clip_vision, reference, width, device)
+    if width is None:
+        return None
+    picture = inputs.reference if inputs.picture is None else inputs.picture
+    return image_context(settings.clip_vision, picture, width, device)

@@ -18,6 +18,7 @@ from latents import (
     OVERLAP,
     SEED,
     STEPS,
+    VERSION_1,
     conditioning,
     core,
     gap,
@@ -44,6 +45,8 @@ from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, sigmas
 GAMMA = 0.3
 TRAINED_SHIFTED = {"gamma": 0.4}
 SEES_MOTION = PRESETS["puppets"].sampling.model_dump() | {"unconditional_without": ("reference",)}
+SEES_REFERENCE = SEES_MOTION | {"unconditional_without": ("motion",)}
+SEES_BOTH = SEES_MOTION | {"unconditional_without": ()}
 PICTURE = torch.zeros(1, 4, 8, 8)
 
 
@@ -110,6 +113,23 @@ def together(tiny: Tiny, name: str) -> dict[str, float]:
     report[f"guider and windowed sampler, {name}"] = gap(alone, windowed(tiny.model, *tiny.inputs, 2.5))
     unguided = custom(tiny.model, positive, positive, latent, 2.5, core(RandomNoise, SEED))
     report[f"the guider differs by, {name}"] = gap(alone, unguided)
+    return report
+
+
+def kept(tiny: Tiny) -> dict[str, float]:
+    """Return how reference noise over a kept scene compares: the model's own noise mask, and one of the user's."""
+    positive, negative, latent = tiny.inputs
+    noise = InhabitReferenceNoise.execute(tiny.model, tiny.reference_latent, SEED).args[0]
+    expected = tiny.command_line(2.5, reference_noise=True)
+    report = {"a kept scene under reference noise": gap(guided(tiny.model, *tiny.inputs, 2.5, noise), expected)}
+    half = torch.ones(len(tiny.given.driving), 1, *latent["samples"].shape[2:])
+    half[..., : half.shape[-1] // 2] = 0
+    drawn = noise.generate_noise({"samples": latent["samples"], "noise_mask": half})
+    alone = core(RandomNoise, SEED).generate_noise(latent)
+    whole = noise.generate_noise(latent)
+    wanted = torch.where(half.expand_as(alone) == 0, alone, whole)
+    report["what a noise mask keeps, under reference noise"] = gap(drawn, wanted)
+    report["the reference noise is other noise by"] = gap(whole, alone)
     return report
 
 
@@ -228,6 +248,9 @@ def main(folder: Path) -> dict[str, object]:
         **together(tiny, "zero terminal SNR"),
         **together(epsilon, "epsilon"),
         **together(Tiny(folder / "sees.safetensors", sampling=SEES_MOTION), "motion on both sides"),
+        **together(Tiny(folder / "knows.safetensors", sampling=SEES_REFERENCE), "reference on both sides"),
+        **together(Tiny(folder / "both.safetensors", sampling=SEES_BOTH), "both on both sides"),
+        **kept(Tiny(folder / "kept.safetensors", schedule=EPSILON, **VERSION_1)),
     }
 
 

@@ -10,7 +10,7 @@ SCHEDULES = ("zero terminal SNR", "epsilon")
 SHIFTED = (*SCHEDULES, "trained shifted")
 SAME = [f"shifted, {schedule}, cfg {cfg}" for schedule in SHIFTED for cfg in (1.0, 2.5)]
 SAME += [f"reference noise, {schedule}, {what}" for schedule in SCHEDULES for what in ("cfg 1.0", "cfg 2.5", "by hand")]
-MODELS = (*SCHEDULES, "motion on both sides")
+MODELS = (*SCHEDULES, "motion on both sides", "reference on both sides", "both on both sides")
 SAME += [
     f"together, {model}, {negative}, cfg {cfg}"
     for model in MODELS
@@ -18,6 +18,7 @@ SAME += [
     for cfg in (1.0, 2.5)
 ]
 SAME += [f"guider and windowed sampler, {model}" for model in MODELS]
+SAME += ["a kept scene under reference noise", "what a noise mask keeps, under reference noise"]
 SIGMAS = ["trailing", "trailing, shifted", "auto of a small latent", "auto of a large latent", "stable diffusion"]
 
 
@@ -36,13 +37,14 @@ def test_the_shift_changes_something(report: dict, schedule: str):
     assert report[f"the shift differs by, {schedule}"] > 1e-2
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MODELS[:-1])
 def test_without_the_guider_the_same_conditioning_on_both_sides_is_no_guidance(report: dict, model: str):
     assert report[f"the guider differs by, {model}"] > 1e-2
 
 
 def test_reference_noise_changes_something_where_the_last_timestep_has_signal(report: dict):
     assert report["the reference noise differs by, epsilon"] > 1e-2
+    assert report["the reference noise is other noise by"] > 1e-2
     assert 0 < report["the reference noise differs by, zero terminal SNR"] < 2e-3
 
 

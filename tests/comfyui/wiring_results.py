@@ -11,10 +11,11 @@ from wires import LENGTH, OVERLAP, SEED, Wires, differ, guided
 from wiring_cases import FRAMES, HEIGHT, LONG, WIDTH
 
 # isort: split
+from inhabit.media import read_image
 from inhabit.models import load, load_codec
 from inhabit.nodes import host_conds
 from inhabit.sampling import DrivingConditions, animate
-from inhabit.sampling.inputs import load_reference
+from inhabit.sampling.inputs import fit_reference
 from PIL import Image
 
 
@@ -72,7 +73,7 @@ def references(wires: Wires) -> dict[str, float]:
     for width, height in ((211, 333), (70, 45), (64, 48)):
         pixels = np.random.default_rng(4).integers(0, 255, (height, width, 3), np.uint8)
         Image.fromarray(pixels).save(picture)
-        expected = codec.encode(load_reference(picture, (WIDTH, HEIGHT), 8)) / codec.scale
+        expected = codec.encode(fit_reference(read_image(picture), (WIDTH, HEIGHT), 8, "it")) / codec.scale
         given = wires.call("InhabitReference", image=torch.from_numpy(pixels)[None] / 255)
         report[f"a reference of {width}x{height}"] = differ(given[0][0][1][host_conds.REFERENCE], expected)
     photo = torch.rand(1, 600, 400, 3).repeat_interleave(10, dim=1).repeat_interleave(10, dim=2)
