@@ -75,9 +75,10 @@ class Trainer:
 
     def _train(self, interrupt: Callable[[], bool] | None, progress: bool) -> bool:
         """Take all steps that are left; False when stopped before the last. Whatever ends them, what is good is saved."""
+        loader = self._batches()
         with _stop_signals() as stopped, self._progress(progress) as bar:
             logged = self.step, time.perf_counter()
-            for batch in self._steps():
+            for batch in self._saving(loader):
                 values = self.train_step(batch)
                 bar.update()
                 if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:
@@ -95,10 +96,10 @@ class Trainer:
     def _alone(self) -> AbstractContextManager[None]:
         return sole_training(self.out) if self.accelerator.is_main_process else nullcontext()
 
-    def _steps(self) -> Iterator[Batch | Pictures]:
+    def _saving(self, loader: Iterable[Batch | Pictures]) -> Iterator[Batch | Pictures]:
         """The batches; where one cannot be had, the steps so far are saved before that is told."""
         try:
-            yield from read(self._batches())
+            yield from read(loader)
         except (InputError, OSError):
             if self.step and self.accelerator.num_processes == 1:
                 self.save()

@@ -110,6 +110,8 @@ def image_encoder(recipe: Recipe, config: ModelConfig, device: torch.device) -> 
             f"model {config.name} reads a CLIP image embedding: give clip_vision, the folder of a ViT-L/14 vision model, "
             "or image_context=zeros to train without"
         )
+    if not Path(given).exists():
+        raise InputError(f"clip_vision {given} does not exist: give the folder of a CLIP vision model")
     return ImageEncoder(given, width, str(device))
 
 
