@@ -97,7 +97,7 @@ def require_files(folder: Path) -> None:
 def read_meta(folder: str | Path) -> dict:
     """Read a scene folder's meta.json.
 
-    Raises InputError unless it is JSON with frames, width and height, whole numbers from 1; and for a seed that is none.
+    Raises InputError unless it is JSON with frames, width and height, whole numbers from 1, and a seed, if any, from 0.
     """
     path = Path(folder) / "meta.json"
     try:

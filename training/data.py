@@ -301,7 +301,7 @@ class StepBatches(Dataset):
 
 
 def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:
-    """(F, H, W), 0 or 1 (AA2 eq. 2)."""
+    """(F, H, W), 0 or 1 (AA2 §3.2, eq. 2)."""
     character = torch.from_numpy(clip.character).float() / 255
     return shape_agnostic_mask(character, *(blocks or (None, None)), augmentation.INFERENCE_BLOCK_PX)
 

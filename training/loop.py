@@ -74,7 +74,7 @@ class Trainer:
             return self.export() if self._train(interrupt, progress) else None
 
     def _train(self, interrupt: Callable[[], bool] | None, progress: bool) -> bool:
-        """Take all steps that are left; False when stopped before the last. Whatever ends them, what is good is saved."""
+        """Take all steps that are left; False when stopped before the last."""
         loader = self._batches()
         with _stop_signals() as stopped, self._progress(progress) as bar:
             logged = self.step, time.perf_counter()
@@ -267,7 +267,7 @@ class Trainer:
 
 
 def learning_rate_factor(stage: StageRecipe) -> Callable[[int], float]:
-    """Step within the stage → factor of the learning rate: linear warmup from 1/warmup, then cosine to 0 (diffusers)."""
+    """Step within the stage → factor of the learning rate: warmup from 1/warmup to 1, then cosine to 0 (diffusers)."""
     dummy = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = get_scheduler("cosine", dummy, num_warmup_steps=stage.warmup, num_training_steps=stage.steps)
     [factor] = schedule.lr_lambdas

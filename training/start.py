@@ -100,14 +100,14 @@ def image_encoder(recipe: Recipe, config: ModelConfig, device: torch.device) -> 
     if recipe.trains_autoencoder:
         return None
     if width is None and given is not None:
-        raise InputError(f"clip_vision {given} is given, but model {config.name} reads no image embedding: leave it out")
+        raise InputError(f"clip_vision is {given}, but model {config.name} reads no image embedding: leave it out")
     if given is not None and recipe.image_context == "zeros":
-        raise InputError(f"clip_vision {given} is given, but image_context is zeros: leave one of them out")
+        raise InputError(f"clip_vision is {given}, but image_context is zeros: leave one of them out")
     if width is None or recipe.image_context == "zeros":
         return None
     if given is None:
         raise InputError(
-            f"model {config.name} reads a CLIP image embedding: give clip_vision, the folder of a ViT-L/14 vision model, "
+            f"model {config.name} reads a CLIP image embedding: give clip_vision, the folder of a ViT-L/14, "
             "or image_context=zeros to train without"
         )
     if not Path(given).exists():
@@ -134,7 +134,7 @@ def _codec(recipe: Recipe, config: ModelConfig) -> LatentCodec:
 def _vae(recipe: Recipe, config: ModelConfig) -> LatentCodec:
     """Stable Diffusion's VAE, for a model that bundles none."""
     if recipe.trains_autoencoder:
-        raise InputError(f"model {config.name} has no autoencoder of its own to train: choose a preset with one, puppets")
+        raise InputError(f"model {config.name} has no autoencoder of its own to train: choose preset puppets")
     if recipe.codec is None:
         raise InputError(
             f"model {config.name} has no autoencoder of its own: give codec, the VAE of Stable Diffusion 1.5 "

@@ -179,7 +179,7 @@ def test_reference_keeps_the_character_and_replaces_the_background():
     image[mask > 0] = (200, 30, 30)
     first, second = (augmentation.reference_from_frame(np.random.default_rng(seed), image, mask) for seed in (1, 2))
     assert (first[SIDE // 2, SIDE // 2] == (200, 30, 30)).all()  # centred
-    red = (np.abs(first.astype(int) - (200, 30, 30)).max(-1) < 3)
+    red = np.abs(first.astype(int) - (200, 30, 30)).max(-1) < 3
     rows = np.flatnonzero(red[:, SIDE // 2])
     assert 0.7 * SIDE < rows[-1] - rows[0] + 1 <= SIDE  # and filling the picture
     assert np.abs(first[:, 0].astype(int) - second[:, 0]).mean() > 10

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 WIDTH = 24
-ATTENDING = [f"model.overrides.unet.cross_attention_dim={WIDTH}", "ema=0.5"]
+DIM = "model.overrides.unet.cross_attention_dim"
+ATTENDING = [f"{DIM}={WIDTH}", "ema=0.5"]
 LIKE_SD15 = [
     "model={preset: sd15, overrides: {unet.block_out_channels: [8, 16], unet.attention: [true, true], unet.heads: 2, "
     f"unet.norm_groups: 4, unet.layers_per_block: 1, unet.cross_attention_dim: {WIDTH}, latent.downscale: 8, "
@@ -64,7 +65,7 @@ def steps(recipe, out, count) -> Trainer:
 
 @pytest.mark.parametrize("kind", ["spatial", "temporal"])
 def test_the_reference_is_embedded_and_reaches_the_cross_attention(clip, tmp_path, kind):
-    stage = f"stages=[{{name: a, kind: {kind}, steps: 1, clips: 2, frames: 2, warmup: 0, train: [denoiser, reference]}}]"
+    stage = f"stages=[{{name: a, kind: {kind}, steps: 1, clips: 2, frames: 2, train: [denoiser, reference]}}]"
     trainer = Trainer(tiny(f"clip_vision={clip}", stage), tmp_path, device="cpu")
     names = [name for name in trainer.parameters if ".attn2.to_v." in name]
     assert {name.split(".")[0] for name in names} == {"denoiser", "reference"}
@@ -127,8 +128,8 @@ def test_a_training_with_clip_resumes_exactly(clip, tmp_path):
     [
         ([], "model puppets reads a CLIP image embedding: give clip_vision, the folder .* or image_context=zeros"),
         (["clip_vision=CLIP", "image_context=zeros"], "leave one of them out"),
-        (["clip_vision=CLIP", "model.overrides.unet.cross_attention_dim=null"], "reads no image embedding: leave it out"),
-        (["clip_vision=CLIP", "model.overrides.unet.cross_attention_dim=20"], "embeds in 24 numbers, the model reads 20"),
+        (["clip_vision=CLIP", f"{DIM}=null"], "reads no image embedding: leave it out"),
+        (["clip_vision=CLIP", f"{DIM}=20"], "embeds in 24 numbers, the model reads 20"),
         (["clip_vision=/nowhere"], "clip_vision /nowhere does not exist"),
     ],
 )
