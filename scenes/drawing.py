@@ -74,9 +74,9 @@ def _fill(picture: np.ndarray, shape: list[np.ndarray], colour: tuple[int, ...])
 class Canvas:
     """A supersampled picture that is painted back to front.
 
-    Coordinates are continuous pixels of the final picture, as keypoints have them: the left edge is x = 0, the centre of
-    its first pixel 0.5. `paint` (H·s, W·s, 4) uint8 holds red,
-    green, blue and depth (255 = near); `marks` (H·s, W·s, 4) uint8 holds the character, object, hands and face masks.
+    Coordinates are continuous pixels of the final picture, as keypoints have them: the left edge is x = 0, the centre
+    of the first pixel 0.5. `paint` (H·s, W·s, 4) uint8 holds red, green, blue and depth (255 = near); `marks`
+    (H·s, W·s, 4) uint8 holds the character, object, hands and face masks.
     A shape painted later covers earlier ones in both, so that masks show what is visible.
     """
 
