@@ -18,6 +18,7 @@ from inhabit.scenes.drawing import BODY, Canvas, ellipse
 from inhabit.scenes.renderer import render_scene
 from inhabit.training import augmentation
 from inhabit.training.augmentation import mirror_pose
+from inhabit.training.data import _fit
 
 NEAR = 0.05  # pixels
 PLACES = np.random.default_rng(0).uniform(28, 36, (40, 2))
@@ -234,9 +235,9 @@ def test_the_hands_box_is_the_same_on_both_sides():
 @pytest.mark.parametrize("size", [(32, 32), (48, 96), (100, 52), (128, 128), (333, 200)])
 def test_a_resize_keeps_places_in_proportion(size):
     dots = np.stack([small(_dot_at(place)) for place in PLACES])
-    resized = resize(dots, *size)
-    for place, picture in zip(PLACES, resized, strict=True):
-        assert np.abs(centroid(picture) / size * 64 - place).max() < NEAR
+    for resized in (resize(dots, *size), [_fit(dot, *size) for dot in dots]):
+        for place, picture in zip(PLACES, resized, strict=True):
+            assert picture.shape == size[::-1] and np.abs(centroid(picture) / size * 64 - place).max() < NEAR
 
 
 def _dot_at(place: np.ndarray) -> np.ndarray:
