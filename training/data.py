@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import InputError
+from ..media.arrays import resize
 from ..media.opencv import cv2
 from ..media.pose import PARTS, Pose, parse_poses
 from ..models.config import TYPICAL_SHARPNESS
@@ -241,9 +242,7 @@ def _cut_out(rng: Generator, image: np.ndarray, mask: np.ndarray, otherwise: np.
 
 
 def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return resize(image[None], width, height)[0]
 
 
 class StepBatches(Dataset):
