@@ -95,8 +95,8 @@ def animate(options: argparse.Namespace) -> None:
     from .sampling.request import InputFiles, RunSettings, animate_files
 
     files, settings = (kind(**_fields(options, kind)) for kind in (InputFiles, RunSettings))
-    frames = animate_files(files, options.out, settings).frames
-    print(f"wrote {options.out}: {frames.shape[0]} frames of {frames.shape[2]}x{frames.shape[1]}")
+    written = animate_files(files, options.out, settings)
+    print(f"wrote {options.out}: {written.frames} frames of {written.size[0]}x{written.size[1]}")
 
 
 def demo(options: argparse.Namespace) -> None:

@@ -130,8 +130,9 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         "--gamma",
         type=_gamma,
         metavar="X|auto",
-        help="more noise at every step, for large pictures: factor on the signal-to-noise ratio, up to 1; "
-        "auto: by the size (default: as trained)",
+        help="more noise at every step than in training, for large pictures: factor on the signal-to-noise ratio of "
+        "the model's own schedule, up to 1. The network is told step t and given the noise of a later one. auto: by "
+        "the size and the model's own gamma (default: as trained)",
     )
     sampling.add_argument(
         "--reference-noise",

@@ -7,6 +7,7 @@ import torch
 
 from ..media import to_float, to_uint8
 from ..media.opencv import cv2
+from ..perception.masks import inside
 
 INPAINT_RADIUS = 3  # px
 GRABCUT_ROUNDS = 5
@@ -19,7 +20,7 @@ def inpainted_environment(driving_FHWC: torch.Tensor, mask_FHW: torch.Tensor) ->
     """
     frames = [
         cv2.inpaint(frame, hole, INPAINT_RADIUS, cv2.INPAINT_TELEA)
-        for frame, hole in zip(to_uint8(driving_FHWC), to_uint8(mask_FHW >= 0.5), strict=True)
+        for frame, hole in zip(to_uint8(driving_FHWC), to_uint8(inside(mask_FHW)), strict=True)
     ]
     return to_float(np.stack(frames))
 
@@ -69,7 +70,10 @@ def cut_out(picture_HWC: torch.Tensor) -> torch.Tensor:
 
 
 def bounding_box(mask_HW: torch.Tensor) -> tuple[int, int, int, int] | None:
-    """Return (top, bottom, left, right) of a mask's pixels ≥ 0.5, ends exclusive; `None` where there are none."""
+    """Return (top, bottom, left, right) of a mask's pixels ≥ 0.5, ends exclusive; `None` where there are none.
+
+    0.5 as in `metrics.character_region`: the character without its rim.
+    """
     rows, columns = torch.nonzero(mask_HW >= 0.5, as_tuple=True)
     if len(rows) == 0:
         return None

@@ -24,7 +24,10 @@ Scores = dict[str, float | None]
 
 
 def character_region(*masks_FHW: torch.Tensor | None) -> torch.Tensor:
-    """Return the union of the given masks (0…1, (F, H, W), threshold 0.5) as bool (F, H, W); `None`s are skipped."""
+    """Return the union of the given masks (0…1, (F, H, W)) as bool (F, H, W); `None`s are skipped.
+
+    From 0.5 on, most of a pixel: measured is the character, without the rim that `perception.masks.inside` adds.
+    """
     given = [mask >= 0.5 for mask in masks_FHW if mask is not None]
     if not given:
         raise InputError("No mask given: a character region needs at least one.")

@@ -2,24 +2,40 @@
 
 from .arrays import resize, to_float, to_uint8
 from .atomic import atomic_file, atomic_folder
-from .pose import Pose, parse_poses, read_pose, to_keypoints, write_pose
+from .encoding import write_lossless, write_video
+from .pictures import write_image
+from .pose import Pose, parse_poses, to_keypoints, write_pose
+from .pose_files import holds_poses, pose_frames, read_pose
 from .video import (
+    Clip,
+    Depth,
+    Mask,
+    Video,
     VideoFrames,
+    open_depth,
+    open_mask,
+    open_video,
     read_depth,
     read_image,
     read_mask,
     read_video,
-    write_image,
-    write_lossless,
-    write_video,
 )
 
 __all__ = [
+    "Clip",
+    "Depth",
+    "Mask",
     "Pose",
+    "Video",
     "VideoFrames",
     "atomic_file",
     "atomic_folder",
+    "holds_poses",
+    "open_depth",
+    "open_mask",
+    "open_video",
     "parse_poses",
+    "pose_frames",
     "read_depth",
     "read_image",
     "read_mask",

@@ -32,4 +32,5 @@ def resize(frames: np.ndarray, width: int, height: int) -> np.ndarray:
         return frames
     shrinks = width * height < frames.shape[1] * frames.shape[2]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in frames])
+    whole = (np.ascontiguousarray(frame) for frame in frames)
+    return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in whole])

@@ -1,10 +1,27 @@
 """Output that is either whole or not there: write under a temporary name beside the goal, then rename."""
 
+import itertools
+import logging
 import os
+import platform
+import re
 import shutil
+import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # a process number means nothing to another machine or container
+OURS = re.compile(r"\.inhabit\.(?P<host>[0-9a-f]{8})\.\d+\.(?P<process>\d+)\.part(\..*)?")
+FORMER = r"\.{stem}\.(?P<process>\d+)\.part(\..*)?"  # as earlier versions named them, after their goal
+LONGEST_SUFFIX = 32  # bytes
+ABANDONED_SECONDS = 24 * 3600  # after which nobody writes any more to what another machine began
+
+_numbers = itertools.count()
+_in_use: set[str] = set()
 
 
 @contextmanager
@@ -12,15 +29,14 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder and with the same suffix; rename it to `path` on success.
 
     On any exception (Ctrl-C too) the temporary file goes and `path` stays as it was. Missing parent folders are made.
+    Every name that the file system takes will do: the temporary one is short. What killed runs left is swept.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.stem}.{os.getpid()}.part{path.suffix}"
-    try:
+    with _temporary(path, path.suffix) as temporary:
         yield temporary
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -31,16 +47,63 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     On any exception (Ctrl-C too) the temporary folder goes and `path` stays as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.part"
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed and had the same number
-    temporary.mkdir()
-    try:
+    with _temporary(path, "") as temporary:
+        temporary.mkdir()
         yield temporary
         if path.exists():
             for made in sorted(temporary.iterdir()):
                 os.replace(made, path / made.name)
         else:
             os.rename(temporary, path)
+
+
+def sweep(folder: Path, stem: str) -> None:
+    """Delete the temporary files and folders that killed runs left in `folder`, and none that a living process holds.
+
+    stem: of the goal, after which earlier versions named them.
+    """
+    former = re.compile(FORMER.format(stem=re.escape(stem)))
+    for left in list(folder.iterdir()):
+        named = OURS.fullmatch(left.name) or former.fullmatch(left.name)
+        if named is None or left.name in _in_use or not _is_abandoned(left, named):
+            continue
+        logger.info("%s was left by a run that did not end: it is deleted", left)
+        with suppress(OSError):  # another's, or swept by another run just now
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary(path: Path, suffix: str) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, path.stem if suffix else path.name)
+    suffix = suffix if len(os.fsencode(suffix)) <= LONGEST_SUFFIX else ""
+    temporary = path.parent / f".inhabit.{HOST}.{next(_numbers)}.{os.getpid()}.part{suffix}"
+    _in_use.add(temporary.name)
+    try:
+        yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+        _in_use.discard(temporary.name)
+
+
+def _is_abandoned(left: Path, named: re.Match) -> bool:
+    """Whether the process that began a file runs no more; where that cannot be known, whether it is a day old."""
+    if named.groupdict().get("host", HOST) == HOST and os.name == "posix":
+        return not _is_alive(int(named["process"]))
+    try:
+        return time.time() - left.stat().st_mtime > ABANDONED_SECONDS
+    except OSError:
+        return False
+
+
+def _is_alive(process: int) -> bool:
+    """Whether another process of this number runs here; what this process itself holds is known by name."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)  # asks, and sends nothing (on POSIX)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PATCH = 2  # latents a side of what reference lookups look up
+TYPICAL_SHARPNESS = 3200.0  # of hands in rendered pictures of 128 pixels; see MotionGuiderConfig.typical_sharpness
 
 
 class _Frozen(BaseModel):
@@ -64,6 +65,10 @@ class MotionGuiderConfig(_Frozen):
     temporal: bool = True  # the 3-D convolution of AA2; v1 weights: False
     # widths of the branch that reads the hands' motion-blur maps (HIA §3.2), as many as `channels`; None: no branch
     blur: tuple[int, ...] | None = None
+    # Not in paper (HIA gives its sharpness no scale): the variance of the Laplacian, of grey values 0…255, of an ordinary
+    # hand in the training data, whose map says 0.5. It depends on the size of the pictures, as the variance does: a
+    # model trained at another size or on other footage has its own.
+    typical_sharpness: float = Field(TYPICAL_SHARPNESS, gt=0, allow_inf_nan=False)
     heads: int = 8
 
     @model_validator(mode="before")
@@ -91,13 +96,20 @@ class LatentConfig(_Frozen):
 
 
 class ScheduleConfig(_Frozen):
-    """Training noise schedule and what the network predicts."""
+    """Training noise schedule and what the network predicts.
+
+    # Not in paper: v-prediction and zero terminal SNR as the defaults. Animate Anyone 2 and HIA predict ε (AA2 §3.1;
+    HIA §3 argues against v), on schedules whose last step still shows a little of the picture.
+    """
 
     betas: Literal["linear", "scaled_linear"] = "linear"
     beta_start: float = 0.00085
     beta_end: float = 0.012
     train_steps: int = 1000
     zero_terminal_snr: bool = True
+    # HIA's γ (§3.3, algorithm 1): the signal-to-noise ratio is γ times that of the betas, in training and sampling;
+    # None, and 1: as it is. HIA gives no number; `gamma_for` of `sampling/schedules.py` has one for a size.
+    gamma: float | None = Field(None, gt=0, le=1)
     prediction: Literal["epsilon", "v"] = "v"
 
 

@@ -107,12 +107,15 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([operations.Linear(channels, channels)])
 
     def forward(
-        self, x: Tensor, context: Tensor, joined: tuple[Tensor, Tensor] | None = None, frames: int = 1
+        self, x: Tensor | None, context: Tensor, joined: tuple[Tensor, Tensor] | None = None, frames: int = 1
     ) -> Tensor:
         """x (N, n, C), context (N, m, D) → (N, n, C).
 
+        x may be None where the context is one token: a softmax over one key is 1 whatever asks, → (N, 1, C).
         joined: keys and values (B, r, C) each that the last B·frames rows see besides the context's.
         """
+        if x is None:
+            return self.to_out[0](self.to_v(context))
         query, key, value = self.to_q(x), self.to_k(context), self.to_v(context)
         if joined is None:
             return self.to_out[0](attention(query, key, value, self.heads))
@@ -121,10 +124,6 @@ class Attention(nn.Module):
         if alone:
             attended = torch.cat([attention(query[:alone], key[:alone], value[:alone], self.heads), attended])
         return self.to_out[0](attended)
-
-    def of_one_token(self, context: Tensor) -> Tensor:
-        """What `forward` gives for any x over a single token (B, 1, D): softmax over one key is 1 → (B, 1, C)."""
-        return self.to_out[0](self.to_v(context))
 
 
 def _join(own: Tensor, more: Tensor) -> Tensor:
@@ -184,7 +183,7 @@ class SpatialTransformerBlock(nn.Module):
         """(B·F, tokens, C), or for a context of one token, which gives every pixel the same, (B·F, 1, C)."""
         frames = len(x) // len(context)
         if context.shape[1] == 1:
-            return self.attn2.of_one_token(context).repeat_interleave(frames, dim=0)
+            return self.attn2(None, context).repeat_interleave(frames, dim=0)
         return self.attn2(self.norm2(x), context.repeat_interleave(frames, dim=0))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,11 @@ class SkeletonEncoder(ConvEncoder):
         self.conv_out = operations.Conv2d(channels[-1], out_channels, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)
+
+    def forward(self, x: Tensor, merge: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Pictures (N, C, H, W) → (N, C_out, h, w); `merge` changes the features before the output convolution."""
+        x = super().forward(x)
+        return self.conv_out(x if merge is None else merge(x))
 
 
 class LimbAttention(Attention):
@@ -109,18 +115,24 @@ class MotionGuider(nn.Module):
         """
         batch = skeleton_BFCHW.shape[0]
         skeleton = rearrange(skeleton_BFCHW, "b f c h w -> (b f) c h w")
-        x = ConvEncoder.forward(self.skeleton, skeleton.contiguous(memory_format=torch.channels_last))
-        if depth_BFCHW is not None:
-            depth = self.depth(rearrange(depth_BFCHW, "b f c h w -> (b f) c h w"))
-            on_limb = F.adaptive_max_pool2d(skeleton.amax(dim=1, keepdim=True), x.shape[-2:]).flatten(1) > 0.05
-            x = self.depth_attention(x, depth, on_limb)
-        if temporal and hasattr(self, "temporal"):
-            clips = rearrange(x, "(b f) c h w -> b c f h w", b=batch)
-            x = x + rearrange(self.temporal(clips), "b c f h w -> (b f) c h w")
-        features = self.skeleton.conv_out(x)
+
+        def merge(x: Tensor) -> Tensor:
+            if depth_BFCHW is not None:
+                x = self._with_depth(x, skeleton, rearrange(depth_BFCHW, "b f c h w -> (b f) c h w"))
+            if temporal and hasattr(self, "temporal"):
+                clips = rearrange(x, "(b f) c h w -> b c f h w", b=batch)
+                x = x + rearrange(self.temporal(clips), "b c f h w -> (b f) c h w")
+            return x
+
+        features = self.skeleton(skeleton.contiguous(memory_format=torch.channels_last), merge)
         if blur_BFCHW is not None:
             features = features + self._blur_features(blur_BFCHW)
         return rearrange(features, "(b f) c h w -> b f c h w", b=batch)
+
+    def _with_depth(self, x: Tensor, skeleton: Tensor, depth: Tensor) -> Tensor:
+        """Skeleton features (N, C, h, w) with those of the depth (N, 1, H, W) merged in where the skeleton is drawn."""
+        on_limb = F.adaptive_max_pool2d(skeleton.amax(dim=1, keepdim=True), x.shape[-2:]).flatten(1) > 0.05
+        return self.depth_attention(x, self.depth(depth), on_limb)
 
     def _blur_features(self, blur: Tensor) -> Tensor:
         """(B·F, C0, h, w), movement as -1…1; exactly 0 off the hands.
@@ -129,5 +141,5 @@ class MotionGuider(nn.Module):
         """
         movement, sharpness = blur.flatten(0, 1).split([2, 1], dim=1)
         maps = torch.cat([2 * movement - 1, sharpness], dim=1).contiguous(memory_format=torch.channels_last)
-        features = self.blur.conv_out(ConvEncoder.forward(self.blur, maps))
+        features = self.blur(maps)
         return features * (F.adaptive_max_pool2d(sharpness, features.shape[-2:]) > 0)

@@ -81,6 +81,25 @@ class Level(nn.Module):
         if resampler == "up":
             self.upsamplers = nn.ModuleList([Upsample(channels, operations)])
 
+    def forward(self, x: Tensor, embedding: Tensor, injections: Injections, skips: list[Tensor]) -> Tensor:
+        """Features (B·F, C, h, w) and the time embedding (B·F, E) → what the next level takes.
+
+        Levels on the way down add to `skips`, those on the way up take from it.
+        """
+        up, down = self.name.startswith("up_blocks"), self.name.startswith("down_blocks")
+        for i, resnet in enumerate(self.resnets):
+            x = resnet(torch.cat([x, skips.pop()], dim=1) if up else x, embedding)
+            if up or down or i == 0:  # the mid block ends with a resnet alone
+                x = self.after_resnet(i, x, injections)
+            if down:
+                skips.append(x)
+        if hasattr(self, "downsamplers"):
+            x = self.downsamplers[0](x)
+            skips.append(x)
+        if hasattr(self, "upsamplers"):
+            x = self.upsamplers[0](x, tuple(skips[-1].shape[-2:]))
+        return x
+
     def after_resnet(self, index: int, x: Tensor, injections: Injections) -> Tensor:
         """Spatial attention (with reference), spatial blending of objects, motion module: what follows a resnet."""
         name = f"{self.name}.attentions.{index}"
@@ -96,7 +115,6 @@ class Level(nn.Module):
         if injections.temporal and hasattr(self, "motion_modules"):
             x = self.motion_modules[index](x, injections.frames)
         return x
-
 
     def _look_up(self, index: int, x: Tensor, injections: Injections) -> Tensor:
         keys_values = injections.lookups[f"{self.name}.{index}"]
@@ -181,21 +199,8 @@ class UNet(nn.Module):
         if added is not None:
             x = x + added
         skips = [x]
-        for level in self.down_blocks:
-            for i, resnet in enumerate(level.resnets):
-                x = level.after_resnet(i, resnet(x, embedding), injections)
-                skips.append(x)
-            if hasattr(level, "downsamplers"):
-                x = level.downsamplers[0](x)
-                skips.append(x)
-        x = self.mid_block.resnets[0](x, embedding)
-        x = self.mid_block.after_resnet(0, x, injections)
-        x = self.mid_block.resnets[1](x, embedding)
-        for level in self.up_blocks:
-            for i, resnet in enumerate(level.resnets):
-                x = level.after_resnet(i, resnet(torch.cat([x, skips.pop()], dim=1), embedding), injections)
-            if hasattr(level, "upsamplers"):
-                x = level.upsamplers[0](x, tuple(skips[-1].shape[-2:]))
+        for level in (*self.down_blocks, self.mid_block, *self.up_blocks):
+            x = level(x, embedding, injections, skips)
         return x
 
     def forward(self, latents_BFCHW: Tensor, timesteps: Tensor, injections: Injections,

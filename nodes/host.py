@@ -27,7 +27,7 @@ from ..models import AnimationModel, ModelConfig, load, load_codec, read_config
 from ..models.checkpoint import CONFIG_KEY, build, config_tensor
 from ..models.config import ScheduleConfig
 from ..models.from_files import assemble_files, read_vae
-from ..sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod, check_prediction
+from ..sampling.schedules import check_prediction, every_sigma
 from .host_checks import check_conditions, check_context, check_latent
 from .host_conds import (
     BLUR,
@@ -245,7 +245,10 @@ class _EpsilonSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_s
 
 
 def _sampling_settings(schedule: ScheduleConfig) -> dict[str, object]:
-    """The schedule as core's ModelSamplingDiscrete reads it, whose "linear" are the roots of betas."""
+    """The betas as core's ModelSamplingDiscrete node reads them, whose "linear" are the roots of betas.
+
+    That node replaces the schedule by one of core's own kinds, so that a γ of the model is gone behind it.
+    """
     return {
         "beta_schedule": {"linear": "sqrt_linear", "scaled_linear": "linear"}[schedule.betas],
         "linear_start": schedule.beta_start,
@@ -261,8 +264,7 @@ def _model_sampling(schedule: ScheduleConfig) -> comfy.model_sampling.ModelSampl
     """
     check_prediction(schedule)
     sampling = _VSampling() if schedule.prediction == "v" else _EpsilonSampling()
-    alphas_bar = alphas_cumprod(schedule).clamp(min=SMALLEST_ALPHA_BAR)
     sampling.num_timesteps = schedule.train_steps
     sampling.zsnr = schedule.zero_terminal_snr
-    sampling.set_sigmas(((1 - alphas_bar) / alphas_bar).sqrt())
+    sampling.set_sigmas(every_sigma(schedule))
     return sampling

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import comfy.model_patcher
 import comfy.sample
+import comfy.sampler_helpers
+import torch
 from torch import Tensor
 
 from ..errors import InputError
 from ..sampling.reference_noise import diffuse_reference
+from .host_kept import over_plain
 from .host_schedule import discrete_sampling
 
 
@@ -15,6 +18,7 @@ class ReferenceNoise:
     """What RandomNoise draws, over the reference's latents diffused to the MODEL's last timestep (HIA).
 
     Core multiplies the noise by √(1+σmax²) and adds the latent, so that an empty one gives reference + σmax·noise.
+    What a noise mask keeps, core re-noises with the same tensor at every step: there it is RandomNoise's alone.
     """
 
     def __init__(self, patcher: comfy.model_patcher.ModelPatcher, reference: Tensor, seed: int) -> None:
@@ -38,5 +42,9 @@ class ReferenceNoise:
                 f"the latent has shape {tuple(latent.shape)}, the reference {tuple(self._reference.shape)}; "
                 "encode the reference with the VAE of the model"
             )
-        noise = comfy.sample.prepare_noise(latent, self.seed, input_latent.get("batch_index"))
-        return diffuse_reference(self._reference, noise, self._alpha_bar)
+        plain = comfy.sample.prepare_noise(latent, self.seed, input_latent.get("batch_index"))
+        noise = diffuse_reference(self._reference, plain, self._alpha_bar)
+        if input_latent.get("noise_mask") is not None:
+            mask = comfy.sampler_helpers.prepare_mask(input_latent["noise_mask"], noise.shape, noise.device)
+            noise = torch.lerp(plain, noise, mask.to(noise))
+        return over_plain(noise, plain)

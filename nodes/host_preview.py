@@ -20,6 +20,8 @@ from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
 
+from .host_kept import remember_plain
+
 EVENT = "inhabit.preview"
 FOLLOWER = "inhabit_follower"  # its key in transformer_options
 FPS = 24  # a LATENT does not tell its video's
@@ -78,6 +80,7 @@ def follow(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, ca
     if not isinstance(callback, Follower):
         callback = Follower(guider.model_patcher.model.latent_format, callback, len(sigmas) - 1)
     guider.model_options["transformer_options"][FOLLOWER] = callback  # options of this run alone
+    remember_plain(noise, guider.model_options["transformer_options"])  # here the noise is as the node made it
     try:
         return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, *args, **kwargs)
     except BaseException:

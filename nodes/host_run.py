@@ -9,13 +9,17 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
+from ..sampling.conditions import selected
 from .host_checks import check_has_reference
 from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
+from .host_kept import plain_where_kept
 from .host_preview import begins
 
 logger = logging.getLogger(__name__)
 
 RUN = "inhabit_run"  # its key in transformer_options
+# what belongs to what `sampling.unconditional_without` names; the image embedding goes with its reference
+SHARED = {"reference": (REFERENCE, "c_crossattn"), "motion": (SKELETON, DEPTH, BLUR)}
 
 
 class Run:
@@ -68,8 +72,9 @@ def start_run(
     options = extra_args["model_options"]["transformer_options"]
     tell = begins(options)
     _drop_unused(config, conds, tell)
-    _share_motion(config, guider.conds)
+    _share_what_stays(config, guider.conds)
     latent_image, denoise_mask = _keep_scene(config, conds, latent_image, denoise_mask, tell)
+    noise = plain_where_kept(noise, options, denoise_mask)
     run = Run(extra_args.get("seed") or 0)
     _read_references(run, hosted, conds, guider.model_patcher.load_device)
     options[RUN] = run
@@ -90,16 +95,16 @@ def _drop_unused(config: ModelConfig, conds: list[dict], tell: bool) -> None:
             logger.warning("model %s %s", config.name, why)
 
 
-def _share_motion(config: ModelConfig, conds: dict[str, list[dict]]) -> None:
-    """Show the motion to the negative side, too, where the weights never learned to miss it."""
-    if "motion" in config.sampling.unconditional_without:
-        return
-    positives = (cond["model_conds"] for cond in conds.get("positive") or [])
-    seen = next((positive for positive in positives if SKELETON in positive), {})
-    motion = {key: seen[key] for key in (SKELETON, DEPTH, BLUR) if key in seen}
-    for cond in conds.get("negative") or []:
-        if SKELETON not in cond["model_conds"]:
-            cond["model_conds"] |= motion
+def _share_what_stays(config: ModelConfig, conds: dict[str, list[dict]]) -> None:
+    """Show reference and motion to the negative side, too, where the weights never learned to miss them."""
+    positives = [cond["model_conds"] for cond in conds.get("positive") or []]
+    for kind, keys in SHARED.items():
+        if kind in config.sampling.unconditional_without:
+            continue
+        seen = next((positive for positive in positives if keys[0] in positive), {})
+        for cond in conds.get("negative") or []:
+            if keys[0] not in cond["model_conds"]:
+                cond["model_conds"] |= {key: seen[key] for key in keys if key in seen}
 
 
 def _keep_scene(
@@ -118,7 +123,7 @@ def _keep_scene(
     if tell:
         logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
     scene, mask = (cond.cond.to(latent_image) for cond in scenes[0])
-    latent_image = torch.where(mask > 0.5, latent_image, scene)
+    latent_image = torch.where(selected(mask), latent_image, scene)
     return latent_image, mask if denoise_mask is None else mask * denoise_mask
 
 

@@ -1,4 +1,4 @@
-"""Host: the noise schedule of a MODEL, read from its `model_sampling` and shifted there (HIA algorithm 1).
+"""Host: the noise schedule of a MODEL, read from its `model_sampling` and shifted there.
 
 Everything here works on any MODEL whose network knows a list of noise levels, as Stable Diffusion's do.
 """
@@ -21,7 +21,9 @@ VAE_DOWNSCALE = 8  # pixels of a latent cell, of other packs' and core's models 
 
 
 def with_shifted_snr(patcher: comfy.model_patcher.ModelPatcher, gamma: float) -> comfy.model_patcher.ModelPatcher:
-    """Return a copy of a MODEL whose signal-to-noise ratio is γ times its own at every timestep (HIA algorithm 1).
+    """Return a copy of a MODEL whose signal-to-noise ratio is γ times its own at every timestep.
+
+    Its own has HIA's γ in it already, where the model was trained with one.
 
     Raises InputError for γ outside (0, 1] and for a model without discrete sigmas.
     """
@@ -56,9 +58,12 @@ def discrete_sampling(patcher: comfy.model_patcher.ModelPatcher) -> comfy.model_
 
 
 def gamma_of(patcher: comfy.model_patcher.ModelPatcher, latents: Tensor) -> float:
-    """Return the γ for latents (F, C, h, w) by their size in pixels (`gamma_for`). Raises InputError for no MODEL."""
+    """Return the γ for latents (F, C, h, w) by their size in pixels and the γ that the model was trained with.
+
+    See `gamma_for`. Raises InputError for no MODEL.
+    """
     discrete_sampling(patcher)
-    ours = isinstance(patcher.model, HostedModel)
-    scale = patcher.model.settings.config.latent.downscale if ours else VAE_DOWNSCALE
+    config = patcher.model.settings.config if isinstance(patcher.model, HostedModel) else None
+    scale = VAE_DOWNSCALE if config is None else config.latent.downscale
     height, width = latents.shape[-2:]
-    return gamma_for(height * scale, width * scale)
+    return gamma_for(height * scale, width * scale, None if config is None else config.schedule.gamma)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..media import pose_frames
 
 OVERSHOOT = 0.5  # what resizing and sharpening leave beyond 0…1 is cut off; more than this is another scale
 
@@ -64,9 +65,9 @@ def mask_of(video: Tensor, mask: Tensor, video_name: str, mask_name: str) -> Ten
 
 
 def checked_poses(pose) -> list[dict]:
-    """Return POSE_KEYPOINT as a list, one entry a frame. Raises InputError for anything else."""
-    frames = [pose] if isinstance(pose, dict) else pose
-    if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
+    """Return POSE_KEYPOINT as a list, one entry a frame, see `pose_frames`. Raises InputError for anything else."""
+    frames = pose_frames(pose)
+    if not frames or not all(isinstance(frame, dict) for frame in frames):
         raise InputError(
             f"pose is {type(pose).__name__} {str(pose)[:60]!r}; give POSE_KEYPOINT, one OpenPose dict a frame"
         )

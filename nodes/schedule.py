@@ -1,4 +1,4 @@
-"""The noise schedule: HIA's shifted SNR on a MODEL, and the trailing steps that any sampler of core can take."""
+"""The noise schedule: a further shift of the SNR on a MODEL, and the trailing steps that any sampler can take."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ..errors import InputError
 from . import host_schedule
 from .inputs import checked_latent
 from .kinds import schema
-from .sampler import CATEGORY
+from .sampler import CATEGORY, STEPS, own_steps
 
 AUTOMATIC = 0.0  # γ by the size of the latent
 
 
 class InhabitShiftedSNR(io.ComfyNode):
-    """HIA's shifted SNR (algorithm 1)."""
+    """HIA's formula (algorithm 1) at sampling alone; what a model was trained with is in the model already."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,8 +23,9 @@ class InhabitShiftedSNR(io.ComfyNode):
             display_name="Inhabit Shifted SNR",
             category=CATEGORY,
             search_aliases=["noise schedule", "model sampling", "zero terminal snr", "high resolution", "hia"],
-            description="More noise at every step: large pictures hide less under the noise that small ones were "
-            "trained with. For Inhabit's models and any with discrete noise levels (Stable Diffusion 1.5, 2, XL).",
+            description="More noise at every step than the model was trained with there: large pictures hide less "
+            "under the noise of small ones. The network is told step t and given the noise of a later step. For "
+            "Inhabit's models and any with discrete noise levels (Stable Diffusion 1.5, 2, XL).",
             inputs=[
                 io.Model.Input("model", tooltip="The model whose schedule is shifted; flow models have none."),
                 io.Float.Input(
@@ -33,8 +34,9 @@ class InhabitShiftedSNR(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Factor on the signal-to-noise ratio; 1 changes nothing. 0 is automatic: 512 x 512 over "
-                    "the pixels of the latent, at most 1.",
+                    tooltip="Factor on the signal-to-noise ratio of the model's own schedule; 1 changes nothing, and "
+                    "is right for a model that was trained with a gamma. 0 is automatic: 512 x 512 over the pixels of "
+                    "the latent, over the model's own gamma, at most 1.",
                 ),
                 io.Latent.Input("latent", optional=True, tooltip="What is sampled, for the automatic gamma."),
             ],
@@ -63,11 +65,11 @@ class InhabitTrailingSigmas(io.ComfyNode):
             description="Steps that begin at the noisiest one the model was trained on. For SamplerCustomAdvanced.",
             inputs=[
                 io.Model.Input("model", tooltip="Shifted by Inhabit Shifted SNR, the steps are, too."),
-                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Denoising steps; 3 suit inhabit-puppets."),
+                io.Int.Input("steps", **STEPS),
             ],
             outputs=[io.Sigmas.Output("sigmas")],
         )
 
     @classmethod
     def execute(cls, model, steps: int) -> io.NodeOutput:
-        return io.NodeOutput(host_schedule.trailing_sigmas(model, steps))
+        return io.NodeOutput(host_schedule.trailing_sigmas(model, own_steps(model, steps)))

@@ -1,6 +1,7 @@
 """Driving video → skeletons, depth, masks, regions, motion blur. Every function is useful alone, on standard types."""
 
-from .masks import dilate, feather, mask_preview, shape_agnostic_mask
+from .face_crops import face_crops
+from .masks import dilate, feather, inside, mask_preview, shape_agnostic_mask
 from .motion_blur import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from .regions import Regions, hand_face_regions
 from .skeleton import draw_skeleton, render_skeleton, structured_depth
@@ -11,8 +12,10 @@ __all__ = [
     "blur_maps",
     "dilate",
     "draw_skeleton",
+    "face_crops",
     "feather",
     "hand_face_regions",
+    "inside",
     "mask_preview",
     "measure_hand_blur",
     "override_sharpness",

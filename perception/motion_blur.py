@@ -15,13 +15,15 @@ from ..errors import InputError
 from ..media.arrays import to_uint8
 from ..media.opencv import cv2
 from ..media.pose import Pose, parse_poses
+from ..models.config import TYPICAL_SHARPNESS
 from .regions import fill_hull
 
 HANDS = ("left", "right")
 FASTEST = 0.1  # Not in paper: a movement of this share of the frame's side in one frame is the map's end
 MARGIN = 0.25  # of the hand's longer side, around it
+CHUNK = 16  # frames that exist as 8-bit pictures at once
 FAINTEST = 1 / 255  # the smallest sharpness in a map's hands, which 8-bit pictures keep
-SMALLEST_CROP = 8  # pixels a side: below this a Laplacian tells nothing
+SMALLEST_CROP = 7  # pixels a side: below this a Laplacian tells nothing
 WORDS = {"blurred": 0.1, "sharp": 0.9}
 OVERRIDE = re.compile(r"(left|right|both)(?:\s+(\d+)(?:\s*-\s*(\d*))?)?\s+(sharp|blurred|[0-9.]+)")
 
@@ -32,7 +34,7 @@ class HandBlur:
 
     points: (F, 2, 21, 3) keypoints in pixels and scores, 0 = missing.
     movement: (F, 2, 2) mean movement in x and y since the last frame, pixels.
-    sharpness: (F, 2) 0…1, 0.5 is the clip's median; 0 where a hand is missing.
+    sharpness: (F, 2) 0…1, 0.5 is an ordinary hand's; 0 where a hand is missing.
     """
 
     points: np.ndarray
@@ -47,7 +49,7 @@ def measure_hand_blur(
     driving_FHWC: Tensor | None = None,
     *,
     before: Sequence[Sequence[Pose]] | None = None,
-    typical: float | None = None,
+    typical: float = TYPICAL_SHARPNESS,
 ) -> HandBlur:
     """Measure how the hands of a clip move, and how sharp they are in the driving video (HIA eq. 3).
 
@@ -56,9 +58,11 @@ def measure_hand_blur(
     margin of a quarter, since blur shows at the outline; s is brought to 0…1 as s / (s + the typical s), and is 0.5
     where it cannot be measured or no driving video is given.
 
-    driving_FHWC: IMAGE (F, H, W, 3), 0…1, of width × height pixels and as many frames as poses.
+    driving_FHWC: IMAGE (F, H, W, 3), 0…1, of width × height pixels and as many frames as poses; or what gives such
+    frames when it is sliced.
     before: the poses one frame before each of `poses`, for frames that do not follow each other; None: they do.
-    typical: the variance of an ordinary hand, grey values of 0…255; None: the clip's median.
+    typical: the variance of an ordinary hand, grey values of 0…255: the scale that the model was trained with, its
+        config's `motion.typical_sharpness`.
     Raises InputError where driving video and poses differ in length or size.
     """
     if len(poses) and isinstance(poses[0], dict):
@@ -74,7 +78,7 @@ def measure_hand_blur(
             "make them equal"
         )
     else:
-        sharpness = _relative(laplacian_variance(to_uint8(driving_FHWC), points), present, typical)
+        sharpness = _relative(_variance_in_chunks(driving_FHWC, points), present, typical)
     movement = _movement_over_time(points) if before is None else _movement(points, hand_points(before))
     return HandBlur(points, movement, sharpness.astype(np.float32))
 
@@ -84,7 +88,8 @@ def override_sharpness(blur: HandBlur, text: str) -> HandBlur:
 
     text: one request a line (or after ";"): `left|right|both`, frames `3-10`, `3-` or `3` (none: all), and `sharp`,
     `blurred` or a number 0…1. Later ones win. Missing hands stay missing.
-    Raises InputError for a line of another form or a number outside 0…1.
+    Raises InputError for a line of another form, a number outside 0…1, and frames that run backwards or begin after
+    the clip. Frames up to a number after the clip's last one are its last frames.
     """
     sharpness = blur.sharpness.copy()
     present = (blur.points[..., 2] > 0).any(axis=-1)
@@ -96,7 +101,7 @@ def override_sharpness(blur: HandBlur, text: str) -> HandBlur:
                 f"sharpness {line!r} is not understood: write for example `left 0-24 sharp`, `right 30- 0.3` or "
                 "`both blurred`, a number from 0 to 1"
             )
-        frames = _frames(match[2], match[3])
+        frames = _frames(line, match[2], match[3], len(sharpness))
         hands = [0, 1] if match[1] == "both" else [HANDS.index(match[1])]
         for hand in hands:
             sharpness[frames, hand] = np.where(present[frames, hand], value, sharpness[frames, hand])
@@ -131,13 +136,16 @@ def _sharpness_value(word: str) -> float | None:
     return value if 0 <= value <= 1 else None
 
 
-def _frames(first: str | None, last: str | None) -> slice:
+def _frames(line: str, first: str | None, last: str | None, length: int) -> slice:
     """`3` → (3, None), `3-10` → (3, 10), `3-` → (3, ""), none at all → (None, None)."""
     if first is None:
         return slice(None)
-    if last is None:
-        return slice(int(first), int(first) + 1)
-    return slice(int(first), int(last) + 1 if last else None)
+    start, stop = int(first), int(last or first) + 1
+    if stop <= start:
+        raise InputError(f"sharpness {line!r} counts frames backwards: write {last}-{first}")
+    if start >= length:
+        raise InputError(f"sharpness {line!r} begins after the clip: its frames are 0 to {length - 1}")
+    return slice(start, None if last == "" else stop)
 
 
 def hand_points(poses: Sequence[Sequence[Pose]]) -> np.ndarray:
@@ -182,15 +190,18 @@ def laplacian_variance(driving: np.ndarray, points: np.ndarray) -> np.ndarray:
             low, high = inside.min(axis=0), inside.max(axis=0)
             margin = MARGIN * (high - low).max()
             left, top = np.floor(low - margin).astype(int).clip(0)
-            right, bottom = np.ceil(high + margin).astype(int).clip(0) + 1
+            right, bottom = np.ceil(high + margin).astype(int).clip(0)
             crop = grey[top:bottom, left:right]
             if min(crop.shape) >= SMALLEST_CROP:
                 variance[frame, hand] = cv2.Laplacian(crop, cv2.CV_64F).var()
     return variance
 
 
-def _relative(variance: np.ndarray, present: np.ndarray, typical: float | None) -> np.ndarray:
-    measured = variance[variance > 0]
-    if typical is None:
-        typical = np.median(measured) if len(measured) else 1.0
+def _variance_in_chunks(driving_FHWC: Tensor, points: np.ndarray) -> np.ndarray:
+    """`laplacian_variance`, taking a few frames at a time out of a video that may not be in memory."""
+    parts = [slice(start, start + CHUNK) for start in range(0, max(1, len(points)), CHUNK)]
+    return np.concatenate([laplacian_variance(to_uint8(driving_FHWC[part]), points[part]) for part in parts])
+
+
+def _relative(variance: np.ndarray, present: np.ndarray, typical: float) -> np.ndarray:
     return np.where(present, np.where(variance > 0, variance / (variance + typical), 0.5), 0.0)

@@ -1,7 +1,7 @@
 """The animate loop: a reference picture and driving conditions in, frames out, memory planned for one window.
 
-What exists for the whole video at once are the frames themselves and their latents (F, 4, h, w), on the CPU. The
-device sees one window of frames at a time, whether a video has 64 frames or 640.
+What exists for the whole video at once are its latents (F, 4, h, w), on the CPU, three or four times over, and what
+`animate` returns: frames. The device sees one window of frames at a time, whether a video has 64 frames or 640.
 """
 
 from __future__ import annotations
@@ -19,18 +19,12 @@ from ..models.autoencoder import LatentCodec
 from ..models.config import ModelConfig
 from ..models.model import AnimationModel
 from ..models.unet import KeysValues
-from .conditions import (
-    DrivingConditions,
-    check_size,
-    environment_frames,
-    latent_mask,
-    log_unused,
-    motion_inputs,
-    object_latents,
-)
+from .conditions import DrivingConditions, check_size, log_unused, motion_inputs, selected
+from .encoded import EncodedConditions, encode_conditions
 from .guidance import guide, needs_unconditional
 from .reference_noise import diffuse_reference
 from .schedules import TrailingDDIMScheduler, make_scheduler
+from .streams import chunks
 from .windows import WindowAverage, step_windows, windows
 
 LongVideo = Literal["windows", "clips"]
@@ -49,7 +43,9 @@ class Settings:
     overlap     frames that neighbouring windows share; in "clips", the motion frames taken over from the last clip.
     long_video  "windows" (HIA) or "clips" (AA2 motion frames).
     prompt_travel  shift all windows by a random offset at every step (HIA); False leaves them in place.
-    gamma       SNR shift (HIA algorithm 1); None samples the schedule as trained.
+    gamma       factor on the signal-to-noise ratio of the schedule that the model was trained with, which has HIA's γ
+                in it where the model has one (`config.schedule.gamma`). The network is told t and given the noise of
+                a later t: a user's option, no paper's method. None samples the schedule as trained.
     """
 
     steps: int
@@ -124,6 +120,38 @@ def animate(
     given = {"steps": steps, "guidance": guidance, "window": window, "overlap": overlap}
     fixed = {"seed": seed, "long_video": long_video, "prompt_travel": prompt_travel, "gamma": gamma}
     settings = Settings.of(model.config, given, **fixed)
+    latents = sample_latents(
+        model,
+        codec,
+        reference_image,
+        conditions,
+        settings,
+        reference_noise=reference_noise,
+        context=context,
+        without=without,
+        release_reference=release_reference,
+        progress=progress,
+        callback=callback,
+    )
+    return _decode(codec, latents, settings.window, conditions.size)
+
+
+@torch.inference_mode()
+def sample_latents(
+    model: AnimationModel,
+    codec: LatentCodec,
+    reference_image: Tensor,
+    conditions: DrivingConditions,
+    settings: Settings,
+    *,
+    reference_noise: bool = False,
+    context: Tensor | None = None,
+    without: Collection[Mechanism] = (),
+    release_reference: bool = False,
+    progress: bool = True,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Everything that `animate` does before it decodes: return the finished latents (F, C, h, w), float32, CPU."""
     check_size("the driving video", *conditions.size, model.config.size_multiple)
     scheduler = make_scheduler(model.config.schedule, settings.gamma)
     scheduler.set_timesteps(settings.steps)
@@ -133,28 +161,18 @@ def animate(
     if release_reference:
         model.reference = None
     denoiser = WindowDenoiser(model, conditions, encoded, reference, settings.guidance, context, without)
-    noise = initial_noise(encoded.environment.shape, settings.seed)
+    start = noise = initial_noise(encoded.environment.shape, settings.seed)
     if reference_noise and "reference" not in without:
-        noise = diffuse_reference(codec.encode(reference_image).cpu(), noise, scheduler.alphas_cumprod[-1])
+        start = diffuse_reference(codec.encode(reference_image).cpu(), noise, scheduler.alphas_cumprod[-1])
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
     keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None
-    latents = sample(denoiser, scheduler, noise, settings, keep, progress, callback)
-    return _decode(codec, latents, settings.window, conditions.size)
+    return sample(denoiser, scheduler, (start, noise), settings, keep, progress, callback)
 
 
 def initial_noise(shape: tuple[int, ...] | torch.Size, seed: int) -> Tensor:
     """Return the starting noise (F, C, h, w), drawn on the CPU as ComfyUI's `prepare_noise` draws it."""
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
-
-
-@dataclass(frozen=True)
-class EncodedConditions:
-    """The driving video in latent space, float32 on the CPU; `objects` is None when no object is selected."""
-
-    environment: Tensor  # (F, C, h, w)
-    mask: Tensor  # (F, 1, h, w)
-    objects: Tensor | None  # (F, C, h, w)
 
 
 @dataclass(frozen=True)
@@ -166,28 +184,15 @@ class KeptScene:
     """
 
     encoded: EncodedConditions
-    noise: Tensor  # (F, C, h, w), the run's initial noise
+    noise: Tensor  # (F, C, h, w), the run's standard normal noise: no reference is under what is kept
     scheduler: TrailingDDIMScheduler
 
-    def put_back(self, latents: Tensor, frames: list[int], timestep: int | None) -> Tensor:
+    def put_back(self, latents: Tensor, frames: list[int] | slice, timestep: int | None) -> Tensor:
         """Return the latents (f, C, h, w) of `frames` with the scene put back, noisy as at `timestep`; None: clean."""
         scene, noise = self.encoded.environment[frames], self.noise[frames]
         if timestep is not None:
             scene = self.scheduler.add_noise(scene, noise, torch.tensor([timestep]))
-        return torch.where(self.encoded.mask[frames] > 0.5, latents, scene)
-
-
-def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: int) -> EncodedConditions:
-    """Encode environment, mask and objects, `chunk` frames at a time, keeping nothing but the latents."""
-    environment, masks, objects = [], [], []
-    has_objects = conditions.has_objects
-    for part in _chunks(conditions.frames, chunk):
-        driving, mask = conditions.driving[part], conditions.mask[part]
-        environment.append(codec.encode(environment_frames(driving, mask)))
-        masks.append(latent_mask(mask, codec.downscale))
-        if has_objects:
-            objects.append(object_latents(codec.encode, driving, conditions.object_mask[part]))
-    return EncodedConditions(torch.cat(environment), torch.cat(masks), torch.cat(objects) if objects else None)
+        return torch.where(selected(self.encoded.mask[frames]), latents, scene)
 
 
 class WindowDenoiser:
@@ -229,15 +234,17 @@ class WindowDenoiser:
         self._prepare(window)
         latents = self._place(latents_FCHW).unsqueeze(0)
         timesteps = torch.tensor([timestep], device=self._device)
-        if not needs_unconditional(self._guidance):
+        missing = self._model.config.sampling.unconditional_without
+        if not needs_unconditional(self._guidance, missing):
             return self._denoise(latents, timesteps, self._context, self._motion)[0].cpu()
-        # HIA animation-cfg, both passes as one batch: environment and objects are where the scene is, and stay
+        # HIA animation-cfg, both passes as one batch: environment and objects are where the scene is, and stay.
+        # What the unconditional pass keeps, as the image embedding with its reference, is of one clip and serves both.
         both = self._denoise(
             latents.expand(2, -1, -1, -1, -1),
             timesteps,
-            None if self._context is None else _after_nothing(self._context),
-            self._motion_of_both(),
-            unconditional=1,
+            _after_nothing(self._context) if "reference" in missing else self._context,
+            _after_nothing(self._motion) if "motion" in missing else self._motion,
+            unconditional=int("reference" in missing),
         )
         return guide(both[0], both[1], self._guidance).cpu()
 
@@ -253,12 +260,6 @@ class WindowDenoiser:
             **self._scene,
         )
         return prediction.float()
-
-    def _motion_of_both(self) -> Tensor | None:
-        """The motion features of the unconditional and of the conditional pass; one serves both where both see them."""
-        if self._motion is None or "motion" not in self._model.config.sampling.unconditional_without:
-            return self._motion
-        return _after_nothing(self._motion)
 
     def _prepare(self, window: list[int]) -> None:
         if window == self._window:
@@ -280,44 +281,56 @@ class WindowDenoiser:
         return values.to(self._device, self._dtype)
 
 
-def _after_nothing(condition: Tensor) -> Tensor:
-    """(1, …) → (2, …): zeros, and then the condition."""
-    return torch.cat([torch.zeros_like(condition), condition])
+def _after_nothing(condition: Tensor | None) -> Tensor | None:
+    """(1, …) → (2, …): zeros, and then the condition, where there is one."""
+    return None if condition is None else torch.cat([torch.zeros_like(condition), condition])
 
 
 def _sample_windows(
     denoiser: WindowDenoiser,
     scheduler: TrailingDDIMScheduler,
-    noise: Tensor,
+    noise: tuple[Tensor, Tensor],
     settings: Settings,
     keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
 ) -> Tensor:
-    """HIA §3.4: every step denoises all windows, shifted by a random offset if they travel, and averages overlaps."""
+    """HIA §3.4: every step denoises all windows, shifted by a random offset if they travel, and averages overlaps.
+
+    noise: what the run starts from, and the standard normal noise, (F, C, h, w) each.
+    """
     shape = (denoiser.frames, settings.window, settings.overlap)
     plan = [
         step_windows(*shape, settings.seed, step) if settings.prompt_travel else windows(*shape)
         for step in range(settings.steps)
     ]
-    latents, everything = noise, list(range(denoiser.frames))
+    latents = noise[0] if keep is None else noise[0].clone()  # from here on changed in place, a chunk at a time
+    parts = list(chunks(denoiser.frames, settings.window))
     with _bar(sum(map(len, plan)), progress) as bar:
         for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):
-            latents = latents if keep is None else keep.put_back(latents, everything, timestep)
+            _put_scene_back(keep, latents, parts, timestep)
             average = WindowAverage(latents.shape)
             for window in step_plan:
                 average.add(window, denoiser(latents[window], timestep, window))
                 bar.update()
-            latents = scheduler.step(average.result(), timestep, latents).prev_sample
+            for part in parts:
+                latents[part] = scheduler.step(average.result(part), timestep, latents[part]).prev_sample
             if callback is not None:
-                callback(step + 1, settings.steps, latents)
-    return latents if keep is None else keep.put_back(latents, everything, None)
+                callback(step + 1, settings.steps, latents.clone())
+    _put_scene_back(keep, latents, parts, None)
+    return latents
+
+
+def _put_scene_back(keep: KeptScene | None, latents: Tensor, parts: list[slice], timestep: int | None) -> None:
+    """`KeptScene.put_back` for all frames of `latents`, in place."""
+    for part in parts if keep is not None else ():
+        latents[part] = keep.put_back(latents[part], part, timestep)
 
 
 def _sample_clips(
     denoiser: WindowDenoiser,
     scheduler: TrailingDDIMScheduler,
-    noise: Tensor,
+    noise: tuple[Tensor, Tensor],
     settings: Settings,
     keep: KeptScene | None,
     progress: bool,
@@ -325,16 +338,18 @@ def _sample_clips(
 ) -> Tensor:
     """AA2 §4.1: clip after clip, each led by the last `overlap` finished frames of the one before.
 
-    # Not in paper: how the finished frames enter. They are re-noised to the current step with the noise they started
-    # from, seen by the temporal layers, and dropped. The last clip keeps its full length by taking over more of them.
+    # Not in paper: how the finished frames enter. They are re-noised to the current step with their own standard normal
+    # noise, seen by the temporal layers, and dropped. The last clip keeps its full length by taking over more of them.
+    noise: as `_sample_windows` takes it; the reference under the start is for frames that are still to be made.
     """
+    start, noise = noise
     clips = windows(denoiser.frames, settings.window, settings.overlap)
     latents = torch.empty_like(noise)
     total, done = len(clips) * settings.steps, 0
     with _bar(total, progress) as bar:
         for number, clip in enumerate(clips):
             finished = done - clip[0]
-            current = noise[clip]
+            current = start[clip]
             for step, timestep in enumerate(scheduler.timesteps.tolist()):
                 current[:finished] = scheduler.add_noise(
                     latents[clip[:finished]], noise[clip[:finished]], torch.tensor([timestep])
@@ -367,13 +382,15 @@ def project_reference(
 
 def _decode(codec: LatentCodec, latents: Tensor, chunk: int, size: tuple[int, int]) -> Tensor:
     frames = torch.empty((len(latents), *size, 3))
-    for part in _chunks(len(latents), chunk):
-        frames[part] = codec.decode(latents[part])
+    for index, frame in enumerate(decoded(codec, latents, chunk)):
+        frames[index] = frame
     return frames
 
 
-def _chunks(frames: int, length: int) -> Iterator[slice]:
-    return (slice(start, min(start + length, frames)) for start in range(0, frames, length))
+def decoded(codec: LatentCodec, latents: Tensor, chunk: int) -> Iterator[Tensor]:
+    """Decode latents (F, C, h, w) `chunk` frames at a time and yield the frames (H, W, 3) 0…1, CPU."""
+    for part in chunks(len(latents), chunk):
+        yield from codec.decode(latents[part])
 
 
 def _bar(total: int, progress: bool) -> tqdm:

@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from ..errors import InputError
 from ..models.config import ModelConfig
+from ..perception.masks import inside
+from .streams import LazyFrames
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ Fill = Literal["blank", "mean", "blurred"]
 class DrivingConditions:
     """What drives the animation, in pixel space on the CPU, all of the same F frames and H × W pixels.
 
+    Tensors, or `LazyFrames` of the same shapes, which give theirs when they are asked for some frames.
+
     driving      (F, H, W, 3) float 0…1, the driving video.
     mask         (F, H, W) 0…1, the formulated (shape-agnostic) mask: 1 = generate here.
     skeleton     (F, H, W, 3) 0…1, the drawn skeleton.
@@ -39,12 +43,12 @@ class DrivingConditions:
     Raises InputError where shapes disagree or a value is not a number.
     """
 
-    driving: Tensor
-    mask: Tensor
-    skeleton: Tensor
-    depth: Tensor | None = None
-    object_mask: Tensor | None = None
-    blur: Tensor | None = None
+    driving: Tensor | LazyFrames
+    mask: Tensor | LazyFrames
+    skeleton: Tensor | LazyFrames
+    depth: Tensor | LazyFrames | None = None
+    object_mask: Tensor | LazyFrames | None = None
+    blur: Tensor | LazyFrames | None = None
 
     def __post_init__(self) -> None:
         if self.driving.ndim != 4 or self.driving.shape[-1] != 3 or self.driving.shape[0] < 1:
@@ -59,7 +63,8 @@ class DrivingConditions:
                     f"{name} has shape {tuple(value.shape)}, the driving video needs {expected}: "
                     "give as many frames of the same size"
                 )
-            _check_finite(name, value)
+            if isinstance(value, Tensor):  # what is lazy was checked while it was read
+                _check_finite(name, value)
 
     def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
         plane = tuple(self.driving.shape[:3])
@@ -82,8 +87,8 @@ class DrivingConditions:
 
 
 def selected(mask: Tensor) -> Tensor:
-    """Return the bool mask of what a 0…1 mask selects: 0.5 and above, so that lossy video masks work."""
-    return mask >= 0.5
+    """Return the bool mask of what a 0…1 mask selects: `perception.masks.inside`, as everywhere."""
+    return inside(mask)
 
 
 def environment_frames(driving: Tensor, mask: Tensor, fill: Fill = "blank") -> Tensor:
@@ -160,8 +165,9 @@ def motion_inputs(conditions: DrivingConditions, window: list[int], config: Mode
     (1, F, 3, H, W); None for what is not given or what the model has no network for."""
     depth = conditions.depth if config.motion.depth else None
     blur = conditions.blur if config.motion.blur is not None else None
-    planes = (conditions.skeleton, None if depth is None else depth.unsqueeze(-1), blur)
-    return [None if plane is None else rearrange(plane[window], "f h w c -> 1 f c h w") for plane in planes]
+    axes = ("f h w c -> 1 f c h w", "f h w -> 1 f 1 h w", "f h w c -> 1 f c h w")
+    planes = zip((conditions.skeleton, depth, blur), axes, strict=True)
+    return [None if plane is None else rearrange(plane[window], order) for plane, order in planes]
 
 
 def log_unused(config: ModelConfig, conditions: DrivingConditions) -> None:

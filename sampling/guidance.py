@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from torch import Tensor
 
 
-def needs_unconditional(scale: float) -> bool:
-    """Say whether guidance of this scale looks at the unconditional prediction at all: at 1 it cancels out."""
-    return scale != 1.0
+def needs_unconditional(scale: float, without: Collection[str]) -> bool:
+    """Say whether guidance looks at the unconditional prediction at all: at 1 it cancels out.
+
+    So it does where the pass goes without nothing (`sampling.unconditional_without`): both passes are the same then.
+    """
+    return scale != 1.0 and len(without) > 0
 
 
 def guide(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:

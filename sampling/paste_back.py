@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import tee
 
 import torch
 from einops import rearrange
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from .conditions import selected
+from .streams import LazyFrames
 
 SMALLEST_DIFFERENCE = 0.08  # of 0…1, after smoothing: what a good VAE does to a picture stays below
 NOISE_QUANTILE = 0.9  # low enough that something drawn far from the mask does not pass for noise
@@ -29,7 +31,7 @@ def paste_back(
     """Return `result` inside the generated region and `driving`'s exact pixels outside, (F, H, W, 3) 0…1.
 
     result, driving  (F, H, W, 3) 0…1.
-    mask             (F, H, W) 0…1, the formulated mask; `result` is kept unmixed where it is 0.5 or more.
+    mask             (F, H, W) 0…1, the formulated mask; `result` is kept unmixed where it is `selected`.
     feather          width in pixels, outside the region, over which `result` fades into `driving`; 0 is a hard edge.
     grow             how far in pixels the region may reach out of the mask, to what the model drew there: shadows,
                      hair, a hand. None: an eighth of the shorter side; 0: the mask alone.
@@ -37,25 +39,53 @@ def paste_back(
     Raises InputError where the shapes disagree.
     """
     _check(result, driving, mask, feather, grow)
-    grow = min(driving.shape[1:3]) // 8 if grow is None else grow
-    inside = selected(mask)
-    drawn = _drawn_outside(result, driving, inside, grow, progress) if grow else torch.zeros_like(inside)
-    output = driving.clone()
-    for index, fading in enumerate(_fading(_widen_in_time(drawn), feather)):
-        alpha = torch.maximum(_feather(inside[index], feather), fading).unsqueeze(-1)
-        mixed = torch.lerp(driving[index], result[index], alpha)  # exact at 0 and 1 for finite frames
-        output[index] = torch.where(alpha > 0, mixed, driving[index])
+    output = torch.empty_like(driving)
+    for index, frame in enumerate(pasted_back(lambda: iter(result), driving, mask, feather, grow, progress)):
+        output[index] = frame
     return output
 
 
-def _drawn_outside(result: Tensor, driving: Tensor, inside: Tensor, grow: int, progress: bool) -> Tensor:
-    """Return where (F, H, W) bool the model drew something outside the mask, connected to it within `grow` pixels."""
-    threshold = _noise_threshold(result, driving, inside, grow)
-    drawn = torch.zeros_like(inside)
-    for index in tqdm(range(len(result)), desc="paste back", unit="frame", disable=not progress):
-        differs = _difference(result[index], driving[index], inside[index]) > threshold
-        drawn[index] = _connected(_opened(differs | inside[index]), inside[index], grow) & ~inside[index]
-    return drawn
+def pasted_back(
+    result: Callable[[], Iterator[Tensor]],
+    driving: Tensor | LazyFrames,
+    mask: Tensor | LazyFrames,
+    feather: int = 4,
+    grow: int | None = None,
+    progress: bool = False,
+) -> Iterator[Tensor]:
+    """`paste_back` frame by frame, for videos that are not in memory: yield (H, W, 3) 0…1, one for each of driving's.
+
+    result: starts the frames (H, W, 3) of the result from the first, twice: what noise is is learnt from all of them
+    before the first is put together. A few frames exist at once.
+    """
+    grow = min(driving.shape[1:3]) // 8 if grow is None else grow
+    threshold = _noise_threshold(_together(result(), driving, mask), grow) if grow else None
+    ahead, now = tee(_together(result(), driving, mask))
+    drawn = (_drawn_outside(*frames, grow, threshold) for frames in ahead)
+    fading = _fading(_widen_in_time(drawn), feather)
+    bar = tqdm(total=len(driving), desc="paste back", unit="frame", disable=not progress or not grow)
+    with bar:
+        for (drew, original, inside), weight in zip(now, fading, strict=True):
+            alpha = torch.maximum(_feather(inside, feather), weight).unsqueeze(-1)
+            mixed = torch.lerp(original, drew, alpha)  # exact at 0 and 1 for finite frames
+            yield torch.where(alpha > 0, mixed, original)
+            bar.update()
+
+
+def _together(
+    result: Iterator[Tensor], driving: Tensor | LazyFrames, mask: Tensor | LazyFrames
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Frames of the result and of the driving video, and where the mask is on, bool (H, W)."""
+    for drew, original, weights in zip(result, driving, mask, strict=True):
+        yield drew, original, selected(weights)
+
+
+def _drawn_outside(result: Tensor, driving: Tensor, inside: Tensor, grow: int, threshold: float | None) -> Tensor:
+    """Return where (H, W) bool the model drew something outside the mask, connected to it within `grow` pixels."""
+    if threshold is None:
+        return torch.zeros_like(inside)
+    differs = _difference(result, driving, inside) > threshold
+    return _connected(_opened(differs | inside), inside, grow) & ~inside
 
 
 def _difference(result: Tensor, driving: Tensor, inside: Tensor) -> Tensor:
@@ -70,16 +100,16 @@ def _difference(result: Tensor, driving: Tensor, inside: Tensor) -> Tensor:
     return (sums / counts).abs().amax(dim=(0, 1))
 
 
-def _noise_threshold(result: Tensor, driving: Tensor, inside: Tensor, grow: int) -> float:
+def _noise_threshold(frames: Iterator[tuple[Tensor, Tensor, Tensor]], grow: int) -> float:
     """Return the difference that is more than the VAE's noise: one value for the clip, so that it cannot flicker.
 
     Taken from the pixels that the region cannot reach, where nothing but the VAE can have changed anything.
     """
     levels = []
-    for index in range(len(result)):
-        far = ~_dilated(inside[index], grow)
+    for result, driving, inside in frames:
+        far = ~_dilated(inside, grow)
         if far.sum() >= 64:
-            levels.append(_difference(result[index], driving[index], inside[index])[far].quantile(NOISE_QUANTILE))
+            levels.append(_difference(result, driving, inside)[far].quantile(NOISE_QUANTILE))
     if not levels:
         return SMALLEST_DIFFERENCE
     return max(SMALLEST_DIFFERENCE, NOISE_MARGIN * float(torch.stack(levels).median()))
@@ -96,27 +126,30 @@ def _connected(differs: Tensor, seed: Tensor, reach: int) -> Tensor:
     return region
 
 
-def _widen_in_time(drawn: Tensor) -> Tensor:
-    """Return (F, H, W) bool with every pixel set STEADY_FRAMES earlier and later too."""
-    wide = drawn.clone()
-    for shift in range(1, STEADY_FRAMES + 1):
-        wide[shift:] |= drawn[:-shift]
-        wide[:-shift] |= drawn[shift:]
-    return wide
+def _widen_in_time(drawn: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Yield frames (H, W) bool with every pixel set STEADY_FRAMES earlier and later too."""
+    for near in _neighbourhoods(drawn):
+        yield torch.stack(near).any(dim=0)
 
 
-def _fading(drawn: Tensor, feather: int) -> Iterator[Tensor]:
+def _fading(drawn: Iterator[Tensor], feather: int) -> Iterator[Tensor]:
     """Yield per frame the weight (H, W) of what was drawn outside the mask, averaged over neighbours: a fade in time.
 
     `drawn` is widened in time already, so a pixel drawn in this very frame is drawn in all of them: weight 1.
     """
-    recent = deque(_feather(frame, feather) for frame in drawn[:STEADY_FRAMES])
-    for index in range(len(drawn)):
-        if index + STEADY_FRAMES < len(drawn):
-            recent.append(_feather(drawn[index + STEADY_FRAMES], feather))
-        if index > STEADY_FRAMES:
-            recent.popleft()
-        yield sum(recent) / len(recent)
+    for near in _neighbourhoods(_feather(frame, feather) for frame in drawn):
+        yield sum(near) / len(near)
+
+
+def _neighbourhoods(frames: Iterator[Tensor]) -> Iterator[list[Tensor]]:
+    """For every frame, in order, the frames from STEADY_FRAMES before it to STEADY_FRAMES after it that exist."""
+    recent, begun = deque(maxlen=2 * STEADY_FRAMES + 1), 0
+    for begun, frame in enumerate(frames, start=1):
+        recent.append(frame)
+        if begun > STEADY_FRAMES:
+            yield list(recent)
+    for done in range(max(0, begun - STEADY_FRAMES), begun):
+        yield list(recent)[-(begun - max(0, done - STEADY_FRAMES)) :]
 
 
 def _feather(region: Tensor, width: int) -> Tensor:

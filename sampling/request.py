@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +13,13 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..media import write_lossless, write_video
+from ..media.outputs import check_output
 from ..models import LatentCodec, ModelConfig, checkpoint_file, load, load_codec, read_config
-from .animate import LongVideo, animate
+from .animate import LongVideo, Settings, decoded, sample_latents
+from .conditions import DrivingConditions
 from .external import image_context, load_vae
-from .inputs import InputFiles, Inputs, load_inputs
-from .paste_back import paste_back
+from .inputs import InputFiles, Inputs, open_inputs, with_neighbours
+from .paste_back import paste_back, pasted_back
 from .schedules import gamma_for
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -30,7 +32,7 @@ class RunSettings:
     model: a checkpoint, or "puppets" for the bundled one.
     vae, clip_vision: for models that bundle no VAE or read an image embedding; see `external`.
     paste_back: put the driving video's own pixels back outside the generated region.
-    gamma: as in `animate`, or "auto": by the size (`gamma_for`).
+    gamma: as in `animate`, or "auto": by the size and the γ that the model was trained with (`gamma_for`).
     device: "cpu" or "cuda"; None: cuda where there is one.
     dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     compile: run the denoiser through torch.compile, which starts slowly and then takes faster steps.
@@ -67,53 +69,92 @@ class Animation:
     inputs: Inputs
 
 
-def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress: bool = True) -> Animation:
+@dataclass(frozen=True)
+class Written:
+    """A result as it was written: `frames` of `size` (width, height)."""
+
+    path: Path
+    frames: int
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What the model drew, as latents (F, C, h, w), and what it was drawn from; frames are made when they are read."""
+
+    latents: Tensor
+    codec: LatentCodec
+    window: int
+    conditions: DrivingConditions
+
+    def raw(self) -> Iterator[Tensor]:
+        """Frames (H, W, 3) 0…1 as the model drew them, a window decoded at a time."""
+        return decoded(self.codec, self.latents, self.window)
+
+    def frames(self, with_paste_back: bool) -> Iterator[Tensor]:
+        """Frames (H, W, 3) 0…1 of the result, of which a few exist at once."""
+        if not with_paste_back:
+            return self.raw()
+        return pasted_back(self.raw, self.conditions.driving, self.conditions.mask)
+
+
+def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress: bool = True) -> Written:
     """Animate the reference file by the driving file and write `out`, whole or not at all.
 
-    out: .mp4 (H.264) or .mkv (lossless). Raises InputError for inputs, models or settings that cannot work, before
-    anything is written.
+    Memory holds the latents of the whole video, and of its pictures only what is kept packed (see `open_inputs`).
+    out: .mp4 (H.264) or .mkv (lossless). Raises InputError for inputs, models or settings that cannot work, and for an
+    `out` that is one of the inputs or cannot be written, before anything is written.
     """
-    if out.suffix.lower() not in (".mp4", ".mkv") or out.is_dir():
-        raise InputError(f"--out {out} names no video: give a name that ends in .mp4, or .mkv for lossless")
-    _require_writable(out)
+    files = with_neighbours(files)
+    _check_out(files, out, settings)
     choose_device(settings.device)
-    animation = animate_inputs(load_inputs(files, read_config(settings.checkpoint)), settings, progress)
+    inputs = open_inputs(files, read_config(settings.checkpoint))
+    drawing = draw(inputs, settings, progress)
     write = write_lossless if out.suffix.lower() == ".mkv" else write_video
-    write(out, animation.frames, animation.inputs.fps, sound_of=files.driving)
-    return animation
+    write(out, drawing.frames(settings.paste_back), inputs.fps, sound_of=files.driving, times=inputs.times)
+    height, width = inputs.conditions.size
+    return Written(out, inputs.conditions.frames, (width, height))
 
 
 def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Animation:
     """Load the model, animate, and put the driving video's own pixels back. Raises InputError as `animate_files`."""
+    drawing, conditions = draw(inputs, settings, progress), inputs.conditions
+    raw = torch.stack(list(drawing.raw()))
+    frames = paste_back(raw, conditions.driving, conditions.mask) if settings.paste_back else raw
+    return Animation(frames, raw, inputs)
+
+
+def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawing:
+    """Load the model and animate. Raises InputError as `animate_files`."""
     if settings.guidance is not None and not math.isfinite(settings.guidance):
         raise InputError(f"--guidance is {settings.guidance}: give a number, 1 is off")
     device = choose_device(settings.device)
     config = read_config(settings.checkpoint)
+    sampling = _sampling(settings, config, inputs.conditions.size)
     context = _context(settings, config, inputs.reference, device)
     codec = _codec(settings, config, device)
-    conditions = inputs.conditions
     model = load(settings.checkpoint, device, choose_dtype(settings.dtype, device))
     if settings.compile:
         model.denoiser.compile()
-    raw = animate(
+    latents = sample_latents(
         model,
         codec,
         inputs.reference,
-        conditions,
-        steps=settings.steps,
-        guidance=settings.guidance,
-        seed=settings.seed,
-        gamma=gamma_for(*conditions.size) if settings.gamma == "auto" else settings.gamma,
-        window=settings.window,
-        overlap=settings.overlap,
-        long_video=settings.long_video,
+        inputs.conditions,
+        sampling,
         reference_noise=settings.reference_noise,
         context=context,
         release_reference=True,
         progress=progress,
     )
-    frames = paste_back(raw, conditions.driving, conditions.mask) if settings.paste_back else raw
-    return Animation(frames, raw, inputs)
+    return Drawing(latents, codec, sampling.window, inputs.conditions)
+
+
+def _sampling(settings: RunSettings, config: ModelConfig, size: tuple[int, int]) -> Settings:
+    gamma = gamma_for(*size, config.schedule.gamma) if settings.gamma == "auto" else settings.gamma
+    given = {name: getattr(settings, name) for name in ("steps", "guidance", "window", "overlap")}
+    fixed = {"seed": settings.seed, "long_video": settings.long_video, "prompt_travel": True, "gamma": gamma}
+    return Settings.of(config, given, **fixed)
 
 
 def choose_device(name: str | None) -> str:
@@ -138,11 +179,14 @@ def choose_dtype(name: str | None, device: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def _require_writable(out: Path) -> None:
-    """Raise InputError unless `out` can be made: in its folder, or in the nearest one above that exists."""
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"--out {out} cannot be written, {folder} is no folder you can write to: give another name")
+def _check_out(files: InputFiles, out: Path, settings: RunSettings) -> None:
+    """Raise InputError for what can be known to fail when the result is written, or to replace one of the inputs."""
+    if out.suffix.lower() not in (".mp4", ".mkv") or out.is_dir():
+        raise InputError(f"--out {out} names no video: give a name that ends in .mp4, or .mkv for lossless")
+    inputs = {f"--{field.name.replace('_', '-')}": getattr(files, field.name) for field in fields(files)}
+    paths = {name: path for name, path in inputs.items() if isinstance(path, Path)}
+    models = {"--model": settings.checkpoint, "--vae": settings.vae, "--clip-vision": settings.clip_vision}
+    check_output(out, {**paths, **models})
 
 
 def _codec(settings: RunSettings, config: ModelConfig, device: str) -> LatentCodec:

@@ -23,28 +23,33 @@ PREDICTION_TYPES = {"v": "v_prediction", "epsilon": "epsilon"}
 
 
 def betas(schedule: ScheduleConfig) -> Tensor:
-    """Return β_t of the schedule before any shift, float64 (train_steps,).
+    """Return β_t of the schedule as the model is trained with it, float64 (train_steps,).
 
     `linear` is linear in β (DDPM, HIA), `scaled_linear` is linear in √β (Stable Diffusion). With
     `zero_terminal_snr` the result is rescaled so that the last step holds no signal (arXiv 2305.08891, algorithm 1).
+    Where the schedule has a γ, the signal-to-noise ratio of all that is multiplied with it last (HIA §3.3,
+    algorithm 1). # Not in paper: both together; γ times nothing is nothing, so that the last step still holds none.
     """
     start, end, steps = schedule.beta_start, schedule.beta_end, schedule.train_steps
     if schedule.betas == "linear":
         values = torch.linspace(start, end, steps, dtype=torch.float64)
     else:
         values = torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
-    return rescale_zero_terminal_snr(values) if schedule.zero_terminal_snr else values
+    if schedule.zero_terminal_snr:
+        values = rescale_zero_terminal_snr(values)
+    return values if schedule.gamma is None else shifted_snr_betas(values, schedule.gamma)
 
 
-def gamma_for(height: int, width: int) -> float:
+def gamma_for(height: int, width: int, trained: float | None = None) -> float:
     """Return the SNR shift γ for a picture of height × width pixels, in (0, 1].
 
     # Not in paper: HIA gives no γ. A picture of n times as many pixels hides n times less under the same noise, so
     # γ is 512² (what Stable Diffusion's schedule was made for) over the number of pixels, and never above 1.
+    `trained` is the γ of the model's own schedule, if it has one: then only what is still missing is returned.
     """
     if height < 1 or width < 1:
         raise InputError(f"a picture of {width} x {height} pixels has no SNR shift; give at least 1 x 1")
-    return min(1.0, 512**2 / (height * width))
+    return min(1.0, 512**2 / (height * width) / (trained or 1.0))
 
 
 def shifted_snr_betas(values: Tensor, gamma: float) -> Tensor:
@@ -58,7 +63,10 @@ def shifted_snr_betas(values: Tensor, gamma: float) -> Tensor:
 
 
 def alphas_cumprod(schedule: ScheduleConfig, gamma: float | None = None) -> Tensor:
-    """Return α-bar_t of the schedule, shifted by γ where one is given, float64 (train_steps,), in [0, 1)."""
+    """Return α-bar_t of the schedule, float64 (train_steps,), in [0, 1).
+
+    `gamma` shifts it further, for sampling alone: the network is told t and given the noise of a later t.
+    """
     values = torch.cumprod(1 - betas(schedule), dim=0)
     return values if gamma is None else _shift(values, gamma)
 
@@ -117,8 +125,8 @@ def make_scheduler(schedule: ScheduleConfig, gamma: float | None = None) -> Trai
     """Return the scheduler of a checkpoint: DDIM, trailing timesteps, no clipping, ending at the clean sample.
 
     α-bar is at least 4.9e-8 here, as in `sigmas`: both then take the very same steps.
-    `gamma` shifts the SNR (HIA algorithm 1); None leaves the schedule as trained. Raises InputError for ε-prediction
-    on a schedule without terminal signal: from pure noise, ε says nothing about x0.
+    `gamma` multiplies the SNR of the schedule that the model was trained with; None leaves it. Raises InputError for
+    ε-prediction on a schedule without terminal signal: from pure noise, ε says nothing about x0.
     """
     check_prediction(schedule)
     alphas_bar = alphas_cumprod(schedule, gamma)
@@ -155,6 +163,13 @@ def sigmas(schedule: ScheduleConfig, steps: int, gamma: float | None = None) -> 
     timesteps = trailing_timesteps(schedule.train_steps, steps)
     chosen = alphas_cumprod(schedule, gamma)[timesteps].clamp(min=SMALLEST_ALPHA_BAR)
     return torch.cat([((1 - chosen) / chosen).sqrt(), torch.zeros(1, dtype=torch.float64)]).float()
+
+
+def every_sigma(schedule: ScheduleConfig) -> Tensor:
+    """Return the sigmas of all timesteps, float32 (train_steps,), rising: for samplers that find timesteps by sigma."""
+    unshifted = schedule.model_copy(update={"gamma": None})
+    values = sigmas(unshifted, schedule.train_steps)[:-1].flip(0)
+    return values if schedule.gamma is None else shifted_sigmas(values, schedule.gamma)
 
 
 def shifted_sigmas(values: Tensor, gamma: float) -> Tensor:

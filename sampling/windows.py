@@ -71,12 +71,12 @@ class WindowAverage:
         self._sum[window] += result.to(self._sum) * weights.reshape(-1, *[1] * (result.ndim - 1))
         self._weight[window] += weights
 
-    def result(self) -> Tensor:
-        """Return the mean (frames, …). Raises RuntimeError when a frame was in no window."""
+    def result(self, part: slice = slice(None)) -> Tensor:
+        """Return the mean (frames, …), of all frames or of a part. Raises RuntimeError when one was in no window."""
         missing = (self._weight == 0).nonzero().flatten().tolist()
         if missing:
             raise RuntimeError(f"no window covered frames {missing}")
-        return self._sum / self._weight.reshape(-1, *[1] * (self._sum.ndim - 1))
+        return self._sum[part] / self._weight[part].reshape(-1, *[1] * (self._sum.ndim - 1))
 
 
 def _check(frames: int, length: int, overlap: int) -> None:

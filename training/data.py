@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import InputError
 from ..media.opencv import cv2
 from ..media.pose import PARTS, Pose, parse_poses
+from ..models.config import TYPICAL_SHARPNESS
 from ..perception.masks import shape_agnostic_mask
 from ..perception.motion_blur import blur_maps, measure_hand_blur
 from ..perception.skeleton import render_skeleton, structured_depth
@@ -86,9 +87,10 @@ class RenderedScenes:
             reference = _cut_out(rng, other.image, other.character, scene.reference("A"))
         else:
             reference = scene.reference("B" if cross else "A")
+        pictures = _stack(driving, "image")
         return Clip(
-            driving=_stack(driving, "image"),
-            target=_stack(target, "image"),
+            driving=pictures,
+            target=_stack(target, "image") if cross else pictures,
             reference=_fit(reference, recipe.width, recipe.height),
             depth=_stack(driving, "depth").astype(np.float32),
             character=_stack(driving, "character"),
@@ -142,9 +144,10 @@ class FolderScenes:
             raise InputError(f"{mask} shows the character in none of its {count} frames: mark it white there")
         other = int(shown[rng.integers(len(shown))])
         cut = None if cross else augmentation.reference_from_frame(rng, scene.driving[other], scene.character[other])
+        pictures = scene.driving[chosen]
         return Clip(
-            driving=scene.driving[chosen],
-            target=(scene.target if cross else scene.driving)[chosen],
+            driving=pictures,
+            target=scene.target[chosen] if cross else pictures,
             reference=_fit(scene.reference if cut is None else cut, width, height),
             depth=scene.depth[chosen].astype(np.float32),
             character=scene.character[chosen],
@@ -204,10 +207,13 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class StepBatches(Dataset):
-    """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order."""
+    """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order.
 
-    def __init__(self, recipe: Recipe, rank: int = 0) -> None:
-        self.recipe, self.rank = recipe, rank
+    typical_sharpness: the model's, see `MotionGuiderConfig`.
+    """
+
+    def __init__(self, recipe: Recipe, rank: int = 0, typical_sharpness: float = TYPICAL_SHARPNESS) -> None:
+        self.recipe, self.rank, self.typical_sharpness = recipe, rank, typical_sharpness
         longest = max(stage.frames for stage in recipe.stages)
         folder = recipe.data.folder
         self.source: ClipSource = FolderScenes(recipe.data, longest) if folder else RenderedScenes(recipe.data)
@@ -242,19 +248,26 @@ class StepBatches(Dataset):
         options = stage.augmentation
         if rng.random() < options.flip:
             clip = augmentation.flip(clip)
-        if rng.random() < options.scale:
-            clip = augmentation.scale_character(clip, rng.uniform(*options.scale_range))
-        blocks = augmentation.random_blocks(rng, clip.character, options.inference_blocks)
-        if options.blur_hands and rng.random() < options.blur_hands:
+        factor = rng.uniform(*options.scale_range) if rng.random() < options.scale else None
+        mask = _formulated_mask(clip, augmentation.random_blocks(rng, clip.character, options.inference_blocks))
+        if factor is not None:
+            clip = augmentation.scale_character(clip, factor)
+        blur = options.blur_hands and rng.random() < options.blur_hands
+        if blur:
             clip = augmentation.blur_hands(clip, rng.uniform(*options.blur_range))
-        return _pixels(clip, blocks, self.recipe.data.typical_sharpness)
+        if blur or factor is not None:
+            clip = augmentation.same_outside(clip, mask.numpy())
+        return _pixels(clip, mask, self.typical_sharpness)
 
 
-def _pixels(clip: Clip, blocks: tuple[int, int] | None, typical_sharpness: float) -> tuple[Tensor, ...]:
-    height, width = clip.driving.shape[1:3]
+def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:
+    """(F, H, W), 0 or 1 (AA2 eq. 2)."""
     character = torch.from_numpy(clip.character).float() / 255
-    high, wide = blocks or (None, None)
-    mask = shape_agnostic_mask(character, high, wide, augmentation.INFERENCE_BLOCK_PX)
+    return shape_agnostic_mask(character, *(blocks or (None, None)), augmentation.INFERENCE_BLOCK_PX)
+
+
+def _pixels(clip: Clip, mask: Tensor, typical_sharpness: float) -> tuple[Tensor, ...]:
+    height, width = clip.driving.shape[1:3]
     skeleton = render_skeleton(clip.poses, width, height)
     depth = structured_depth(torch.from_numpy(clip.depth), skeleton)
     pictures = (clip.target, clip.reference, clip.driving)
@@ -270,9 +283,9 @@ def _bytes(values: Tensor) -> Tensor:
     return (values * 255).round().to(torch.uint8)
 
 
-def batches(recipe: Recipe, rank: int, start: int) -> DataLoader:
+def batches(recipe: Recipe, rank: int, start: int, typical_sharpness: float = TYPICAL_SHARPNESS) -> DataLoader:
     """Batches of steps start … end in order; resuming is starting elsewhere. Worker processes use one thread each."""
-    data = StepBatches(recipe, rank)
+    data = StepBatches(recipe, rank, typical_sharpness)
     options = {}
     if recipe.workers:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"  # Windows

@@ -38,12 +38,20 @@ class DataRecipe(_Frozen):
     seeds: tuple[int, int] = (0, HELD_OUT_SEED)  # first, one past the last
     # Of rendered scenes: the share of the frame time the shutter is open is drawn from here, a scene's own.
     shutter: tuple[float, float] = (SHUTTER, SHUTTER)
-    # HIA's scale of sharpness: the variance of the Laplacian (grey values 0…255) of an ordinary hand in these data.
-    typical_sharpness: float = Field(3200.0, gt=0)
     # Not in paper: share of clips whose target is another character's exact rendering in the same motion.
     cross_identity: float = Field(0.0, ge=0, le=1)
     # Share of clips whose reference is a frame of the video on a random background (AA2); else the scene's portrait.
     reference_from_video: float = Field(0.5, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sharpness_is_the_models(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "typical_sharpness" in values:
+            raise ValueError(
+                "typical_sharpness belongs to the model, which is told by it at inference too: "
+                f"set model.overrides.motion.typical_sharpness={values['typical_sharpness']}"
+            )
+        return values
 
     @model_validator(mode="after")
     def _ranges(self) -> DataRecipe:

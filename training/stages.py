@@ -38,20 +38,21 @@ def is_temporal(name: str) -> bool:
 def choose_parameters(named: Iterable[tuple[str, nn.Parameter]], stage: StageRecipe) -> dict[str, nn.Parameter]:
     """The parameters a stage trains: spatial: none that mixes frames; temporal: only those, unless `train` says more.
 
-    Raises InputError for an entry of `train` that names nothing.
+    Raises InputError for an entry of `train` that names nothing which this kind of stage trains.
     """
-    named = dict(named)
+    named = {name: p for name, p in named if not (stage.kind == "spatial" and is_temporal(name))}
     default = {"temporal": ("temporal",)}.get(stage.kind, ("",))
     chosen: set[str] = set()
     for part in stage.train or default:
         found = {name for name in named if (is_temporal(name) if part == "temporal" else name.startswith(part))}
-        if not found:
-            parts = sorted({name.split(".")[0] for name in named})
-            there = ", ".join(["temporal", *parts])
-            raise InputError(f"stage {stage.name!r} trains {part!r}, which names no parameter; there are {there}")
+        if not found or (stage.train and not part):
+            parts = ["temporal"] if any(map(is_temporal, named)) else []
+            there = ", ".join([*parts, *sorted({name.split(".")[0] for name in named})])
+            raise InputError(
+                f"stages.{stage.name}.train has {part!r}, which names no parameter of a stage of kind {stage.kind}; "
+                f"there are {there}"
+            )
         chosen |= found
-    if stage.kind == "spatial":
-        chosen = {name for name in chosen if not is_temporal(name)}
     return {name: parameter for name, parameter in named.items() if name in chosen}
 
 
@@ -99,9 +100,15 @@ class AnimationStage(nn.Module):
 
     def trained(self) -> dict[str, nn.Parameter]:
         named = self.model.named_parameters()
-        if self.recipe.adapter is not None:
-            return {name: parameter for name, parameter in named if ".lora_" in name}
-        return choose_parameters(named, self.stage)
+        if self.recipe.adapter is None:
+            return choose_parameters(named, self.stage)
+        adapter = {name: parameter for name, parameter in named if ".lora_" in name}
+        if self.stage.kind == "spatial" and all(map(is_temporal, adapter)):
+            raise InputError(
+                f"adapter.layers {', '.join(self.recipe.adapter.layers)} are layers over time alone, which stage "
+                f"{self.stage.name!r} does not use: add others, or make it a temporal stage"
+            )
+        return adapter
 
     def forward(self, batch: dict[str, Tensor], step: int, rank: int = 0) -> dict[str, Tensor]:
         off = dropped(self.stage, self.recipe.seed, step)

@@ -1,5 +1,7 @@
 """`inhabit animate` from files to a file, with a tiny model of random weights."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -152,12 +154,12 @@ def test_mask_given_is_covered_by_blocks(clip):
 def test_what_stops_half_way_leaves_nothing(animate, clip, monkeypatch, error):
     written = []
 
-    def encode_some(path, *rest):
-        path.write_bytes(b"half")
-        written.append(path)
+    def encode_some(container, *rest):
+        written.append(Path(container.name))
+        written[0].write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr("inhabit.media.video._encode", encode_some)
+    monkeypatch.setattr("inhabit.media.encoding._mux", encode_some)
     if error is KeyboardInterrupt:
         assert animate()[0] == 130
     else:

@@ -214,15 +214,18 @@ def sd15_like() -> dict[str, object]:
 def animation_guider(folder: Path) -> dict[str, float]:
     """Inhabit Animation Guider and Context Windows on a model with cross-attention, against `sampling.animate`."""
     run.FRAMES = 8
-    tiny = Tiny(folder / "windows.safetensors", **sd15_like())
-    positive, context, report = with_embedding(tiny, 5), embedding(5)[None], {}
-    bare = [[torch.zeros_like(positive[0][0]), tiny.inputs[1][0][1]]]
-    for cfg in (1.0, CFG):
-        expected = tiny.command_line(cfg, context=context)
-        for name, negative in (("negative", bare), ("positive twice", positive)):
-            noise = core(custom.RandomNoise, run.SEED)
-            found = guided(tiny.model, positive, negative, tiny.inputs[2], cfg, noise)
-            report[f"{name}, cfg {cfg}"] = gap(found, expected)
+    report, context = {}, embedding(5)[None]
+    for without in (("motion",), ("reference", "motion")):
+        sampling = PRESETS["puppets"].sampling.model_dump() | {"unconditional_without": without}
+        tiny = Tiny(folder / f"without {len(without)}.safetensors", **sd15_like(), sampling=sampling)
+        positive, told = with_embedding(tiny, 5), "" if len(without) > 1 else ", the reference on both sides"
+        bare = [[torch.zeros_like(positive[0][0]), tiny.inputs[1][0][1]]]
+        for cfg in (1.0, CFG):
+            expected = tiny.command_line(cfg, context=context)
+            for name, negative in (("negative", bare), ("positive twice", positive)):
+                noise = core(custom.RandomNoise, run.SEED)
+                found = guided(tiny.model, positive, negative, tiny.inputs[2], cfg, noise)
+                report[f"{name}, cfg {cfg}{told}"] = gap(found, expected)
     report["the embedding differs by"] = gap(expected, tiny.command_line(CFG, context=embedding(6)[None]))
     return report
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
 from latents import LENGTH, OVERLAP, SEED, STEPS, conditioning, core, gap, scene, windowed
-from tiny import EPSILON, tiny_checkpoint
+from tiny import EPSILON, VERSION_1, tiny_checkpoint
 
 # isort: split
 import comfy.model_base
@@ -31,7 +31,10 @@ from inhabit.nodes.schedule import InhabitShiftedSNR, InhabitTrailingSigmas
 from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, sigmas
 
 GAMMA = 0.3
+TRAINED_SHIFTED = {"gamma": 0.4}
 SEES_MOTION = PRESETS["puppets"].sampling.model_dump() | {"unconditional_without": ("reference",)}
+SEES_REFERENCE = SEES_MOTION | {"unconditional_without": ("motion",)}
+SEES_BOTH = SEES_MOTION | {"unconditional_without": ()}
 PICTURE = torch.zeros(1, 4, 8, 8)
 
 
@@ -102,6 +105,23 @@ def together(tiny: Tiny, name: str) -> dict[str, float]:
     return report
 
 
+def kept(tiny: Tiny) -> dict[str, float]:
+    """Return how reference noise over a kept scene compares: the model's own noise mask, and one of the user's."""
+    positive, negative, latent = tiny.inputs
+    noise = InhabitReferenceNoise.execute(tiny.model, tiny.reference_latent, SEED).args[0]
+    expected = tiny.command_line(2.5, reference_noise=True)
+    report = {"a kept scene under reference noise": gap(guided(tiny.model, *tiny.inputs, 2.5, noise), expected)}
+    half = torch.ones(len(tiny.given.driving), 1, *latent["samples"].shape[2:])
+    half[..., : half.shape[-1] // 2] = 0
+    drawn = noise.generate_noise({"samples": latent["samples"], "noise_mask": half})
+    alone = core(RandomNoise, SEED).generate_noise(latent)
+    whole = noise.generate_noise(latent)
+    wanted = torch.where(half.expand_as(alone) == 0, alone, whole)
+    report["what a noise mask keeps, under reference noise"] = gap(drawn, wanted)
+    report["the reference noise is other noise by"] = gap(whole, alone)
+    return report
+
+
 def guided(model, positive, negative, latent: dict, guidance: float, noise) -> torch.Tensor:
     return custom(model, positive, negative, latent, guidance, noise, make_guider=animation_guider)
 
@@ -128,7 +148,7 @@ def schedules(tiny: Tiny) -> dict[str, float | bool]:
     model = InhabitShiftedSNR.execute(tiny.model, GAMMA).args[0]
     small = InhabitShiftedSNR.execute(tiny.model, 0.0, latent).args[0]
     large = InhabitShiftedSNR.execute(tiny.model, 0.0, {"samples": torch.zeros(1, 4, 256, 256)}).args[0]
-    auto = 512**2 / (256 * tiny.ours.config.latent.downscale) ** 2
+    auto = 512**2 / (256 * tiny.ours.config.latent.downscale) ** 2 / (schedule.gamma or 1)
     core = stable_diffusion()
     before = core.get_model_object("model_sampling").sigmas
     after = InhabitShiftedSNR.execute(core, GAMMA).args[0].get_model_object("model_sampling").sigmas
@@ -204,16 +224,22 @@ def said_to(attempt) -> str:
 def main(folder: Path) -> dict[str, object]:
     register_model_folders()
     tiny, epsilon = Tiny(folder / "tiny.safetensors"), Tiny(folder / "epsilon.safetensors", schedule=EPSILON)
+    trained_shifted = Tiny(folder / "shifted.safetensors", schedule=EPSILON | TRAINED_SHIFTED)
     return {
         "refusals": refusals(tiny),
         "schedules": schedules(tiny),
+        "schedules of a shifted model": schedules(trained_shifted),
         **shifted(tiny, "zero terminal SNR"),
         **shifted(epsilon, "epsilon"),
+        **shifted(trained_shifted, "trained shifted"),
         **reference_noise(tiny, "zero terminal SNR"),
         **reference_noise(epsilon, "epsilon"),
         **together(tiny, "zero terminal SNR"),
         **together(epsilon, "epsilon"),
         **together(Tiny(folder / "sees.safetensors", sampling=SEES_MOTION), "motion on both sides"),
+        **together(Tiny(folder / "knows.safetensors", sampling=SEES_REFERENCE), "reference on both sides"),
+        **together(Tiny(folder / "both.safetensors", sampling=SEES_BOTH), "both on both sides"),
+        **kept(Tiny(folder / "kept.safetensors", schedule=EPSILON, **VERSION_1)),
     }
 
 

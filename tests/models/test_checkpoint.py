@@ -48,6 +48,18 @@ def test_header_is_modelspec_and_the_whole_configuration(saved):
     assert {key.split(".")[0] for key in keys} == {"denoiser", "reference", "motion", "objects", "vae"}
 
 
+def test_the_schedules_gamma_is_in_the_header_and_files_from_before_it_have_none(saved, tmp_path):
+    shifted, before = tmp_path / "shifted.safetensors", tmp_path / "before.safetensors"
+    config = saved[1].config
+    schedule = config.schedule.model_copy(update={"gamma": 0.25})
+    save(shifted, AnimationModel(config.model_copy(update={"schedule": schedule})))
+    assert read_config(shifted).schedule.gamma == 0.25
+    written = json.loads(config.model_dump_json())
+    del written["schedule"]["gamma"]
+    save_file(load_file(saved[0]), before, {"inhabit.config": json.dumps(written)})
+    assert read_config(before) == config and config.schedule.gamma is None
+
+
 def test_half_precision_storage_loads_in_any_type(saved, tmp_path):
     path = tmp_path / "half.safetensors"
     save(path, saved[1], saved[2], dtype=torch.float16)

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.perception import dilate, feather, mask_preview, shape_agnostic_mask
+from inhabit.perception import dilate, feather, inside, mask_preview, shape_agnostic_mask
+from inhabit.sampling import DrivingConditions
+from inhabit.sampling.conditions import environment_frames, latent_mask, object_frames, selected
+from inhabit.sampling.paste_back import paste_back
 
 HEIGHT, WIDTH = 50, 64
 
@@ -105,6 +108,73 @@ def test_dilate_and_feather_measure_distance_from_the_mask():
     distance = np.hypot(rows - 10, columns - 10)
     assert np.array_equal(dilate(mask, 4)[0].numpy(), distance <= 4)
     np.testing.assert_allclose(feather(mask, 4)[0].numpy(), np.clip(1 - distance / 5, 0, 1), atol=1e-3)
+
+
+def soft(level: float, seed: int = 3) -> torch.Tensor:
+    """Three frames of blobs at `level`, with a softer rim, as segmentation networks return them."""
+    masks = torch.from_numpy(np.stack([blob(seed + i) for i in range(3)])).float()
+    rim = torch.nn.functional.max_pool2d(masks[:, None], 3, stride=1, padding=1)[:, 0]
+    return level * torch.maximum(masks, 0.3 * rim)
+
+
+GRIDS = [{}, {"block_px": 4}, {"blocks_high": 1, "blocks_wide": 1}, {"stable": True}, {"snap": 8}]
+GRIDS += [{"blocks_high": 5, "blocks_wide": 3, "stable": True, "stable_frames": 2, "snap": 4}]
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("level", [0.11, 0.4, 0.6, 1.0])
+def test_growing_by_more_never_covers_less(level, grid):
+    """And what is covered is the grown character, whatever level a soft mask has."""
+    masks, before = soft(level), torch.zeros(3, HEIGHT, WIDTH)
+    distances = np.stack([distance_to(frame) for frame in (masks > 0.1).numpy()])
+    for grow in (0, 1, 2, 3, 5, 8, 11, 16, 40, 200):
+        made = shape_agnostic_mask(masks, **grid, grow=grow)
+        assert (made >= before).all(), f"grow {grow} covers less than the one before"
+        assert made.numpy()[distances <= grow].all()
+        before = made
+    assert made.all(), "grown by more than the picture's size, it covers the picture"
+
+
+def distance_to(chosen: np.ndarray) -> np.ndarray:
+    """Distance of every pixel (H, W) to the nearest chosen one, by looking at all of them."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    ys, xs = np.nonzero(chosen)
+    return np.hypot(rows[..., None] - ys, columns[..., None] - xs).min(-1)
+
+
+def test_without_growth_the_blocks_are_those_of_the_box_and_growth_adds_blocks_around_it():
+    mask = torch.zeros(1, 60, 60)
+    mask[0, 20:40, 20:40] = 1
+    made = shape_agnostic_mask(mask, grow=13)[0]  # blocks of 10, then 3 pixels of the next
+    assert made[7:53, 20:40].all() and not made[:7].any() and not made[53:].any()
+    corner = shape_agnostic_mask(mask, grow=3)[0]
+    assert corner[17:43, 17:43].all() and not corner[:17].any()
+    with pytest.raises(InputError, match="grow is -1"):
+        shape_agnostic_mask(mask, grow=-1)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.09, 0.11, 0.3, 0.49, 0.51, 1.0])
+def test_one_threshold_for_all_masks(level):
+    """What a mask selects is the same for blocks, growth, softening, the environment, objects and the latent mask."""
+    mask = torch.zeros(2, 16, 16)
+    mask[:, 4:12, 4:12] = level
+    picture = torch.rand(2, 16, 16, 3)
+    expected = mask > 0.1
+    found = [
+        inside(mask),
+        inside(torch.round(mask * 255).byte()),
+        selected(mask),
+        shape_agnostic_mask(mask, 8, 8) == 1,
+        dilate(mask, 0) == 1,
+        feather(mask, 0) == 1,
+        (environment_frames(picture, mask) == 0.5).all(-1),
+        (object_frames(picture, mask) == picture).all(-1),
+        latent_mask(mask, 4)[:, 0].repeat_interleave(4, 1).repeat_interleave(4, 2) == 1,
+        (paste_back(1 - picture, picture, mask, feather=0, grow=0) == 1 - picture).all(-1),
+    ]
+    assert all(torch.equal(one, expected) for one in found)
+    given = DrivingConditions(picture, mask, picture, object_mask=mask)
+    assert given.has_objects == bool(expected.any())
 
 
 def test_stable_frames_make_one_grid_for_every_so_many_frames():

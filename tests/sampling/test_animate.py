@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from inhabit.errors import InputError
+from inhabit.models import AnimationModel
 from inhabit.models.config import ScheduleConfig
 from inhabit.sampling import DrivingConditions, animate, environment_frames, initial_noise, make_scheduler
 
@@ -280,6 +281,68 @@ def test_one_batch_of_both_passes_is_the_two_passes(tiny_model, codec, reference
         )
     torch.testing.assert_close(both, torch.cat([alone, told]), rtol=0, atol=1e-5)
     assert (alone - told).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("without", [(), ("reference",), ("motion",), ("reference", "motion")])
+def test_the_unconditional_pass_goes_without_just_what_the_model_learned_to_miss(codec, reference_image, without):
+    """Real networks with cross-attention; the two passes one after the other, by hand, and one step to the end."""
+    torch.manual_seed(4)
+    unet = TINY.unet.model_copy(update={"cross_attention_dim": 6})
+    sampling = TINY.sampling.model_copy(update={"unconditional_without": without})
+    model = AnimationModel(TINY.model_copy(update={"unet": unet, "sampling": sampling})).eval()
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    conditions, context, last = drive(5), torch.randn(1, 2, 6), []
+    given = settings(steps=1, guidance=3.0, window=5) | {"context": context}
+    animate(model, codec, reference_image, conditions, **given, callback=lambda *call: last.append(call[2]))
+    pixels = [plane.movedim(-1, 1)[None] for plane in (conditions.skeleton, conditions.depth[..., None])]
+    noise = initial_noise((5, 4, 4, 4), 11)
+    with torch.no_grad():
+        motion, reference = model.motion(*pixels), model.reference(codec.encode(reference_image), context)
+        cells = torch.nn.functional.max_pool2d(conditions.mask[:, None], 4)
+        scene = codec.encode(environment_frames(conditions.driving, conditions.mask))
+        scene = {"environment": scene[None].clone(), "mask": cells[None]}
+
+        def passed(appearance: bool, performance: bool) -> torch.Tensor:
+            return model.denoise(
+                noise[None], torch.tensor([999]), context if appearance else torch.zeros_like(context), **scene,
+                reference=reference if appearance else None, motion=motion if performance else None,
+            )[0]  # fmt: skip
+
+        told = passed(True, True)
+        untold = passed("reference" not in without, "motion" not in without)
+        expected = 4.9e-8**0.5 * noise - (1 - 4.9e-8) ** 0.5 * (untold + 3 * (told - untold))
+        differs = [(passed(*kind) - told).abs().max() > 1e-3 for kind in ((False, True), (True, False))]
+    torch.testing.assert_close(last[0], expected, rtol=0, atol=2e-5)
+    assert all(differs)
+
+
+@pytest.mark.parametrize("long_video", ["windows", "clips"])
+def test_under_what_is_kept_there_is_no_reference_noise(codec, reference_image, long_video):
+    """The scene a noise mask keeps and finished frames are clean latents under standard normal noise of the step."""
+    schedule = ScheduleConfig(zero_terminal_snr=False)
+    conditions, alphas = drive(14), alpha_bar(schedule).float()
+    clean = codec.encode(environment_frames(conditions.driving, conditions.mask))
+    noise = initial_noise(clean.shape, 11)
+    outside = torch.nn.functional.max_pool2d(conditions.mask.unsqueeze(1), 4).expand_as(clean) == 0
+    for environment in (True, False):
+        kept = outside.clone() if not environment else torch.zeros_like(outside)
+        kept[6:8] |= long_video == "clips"  # the overlap of 2, finished where the last clip, of frames 6 to 13, starts
+        config = TINY.model_copy(update={"environment": environment, "schedule": schedule})
+        model = KnownAnswer(config, keep=True)
+        model.scene = torch.zeros(1, 1, 4, 4, 4)  # what it draws inside the mask where it is shown no environment
+        answer = clean if environment else clean * outside
+        given = settings(long_video=long_video, prompt_travel=False, reference_noise=True)
+        animate(model, codec, reference_image, conditions, **given)
+        a, shown = alphas[[call[2] for call in model.calls if call[0] == "conditional"][-1]], model.seen[-1]
+        noisy = a.sqrt() * answer + (1 - a).sqrt() * noise
+        torch.testing.assert_close(shown[kept[6:]], noisy[6:][kept[6:]], rtol=0, atol=2e-3)
+        assert kept[6:].any() or (environment and long_video == "windows")
+        first, reference = model.seen[0], codec.encode(reference_image)
+        start = alphas[-1].sqrt() * reference + (1 - alphas[-1]).sqrt() * noise[:8]
+        drawn = ~outside[:8] | environment
+        torch.testing.assert_close(first[drawn], start[drawn], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("long_video", ["windows", "clips"])

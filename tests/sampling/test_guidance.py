@@ -13,6 +13,6 @@ def test_guidance_goes_towards_the_condition():
     assert guide(unconditional, conditional, 2.5).tolist() == [6.0, -5.0]
 
 
-def test_only_a_scale_of_one_needs_no_second_pass():
-    assert not needs_unconditional(1.0)
-    assert needs_unconditional(0.0) and needs_unconditional(1.5)
+def test_a_second_pass_is_needed_unless_it_cancels_out_or_is_the_same():
+    assert not needs_unconditional(1.0, ("reference",)) and not needs_unconditional(2.0, ())
+    assert needs_unconditional(0.0, ("reference", "motion")) and needs_unconditional(1.5, ("motion",))

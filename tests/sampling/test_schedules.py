@@ -10,6 +10,7 @@ from inhabit.models.config import ScheduleConfig
 from inhabit.sampling.schedules import (
     alphas_cumprod,
     betas,
+    every_sigma,
     gamma_for,
     make_scheduler,
     shifted_sigmas,
@@ -70,6 +71,56 @@ def test_gamma_by_resolution():
     assert gamma_for(512, 512) == gamma_for(128, 128) == 1.0
     assert gamma_for(1024, 1024) == 0.25
     assert gamma_for(768, 512) == pytest.approx(2 / 3)
+    assert gamma_for(1024, 1024, 0.5) == 0.5, "half of it is in the model's own schedule"
+    assert gamma_for(1024, 1024, 0.2) == gamma_for(512, 512, 0.5) == 1.0
+
+
+def algorithm_1(gamma: float, steps: int = 1000) -> list[float]:
+    """HIA's algorithm 1, line by line on Python's float64: β of the linear scheduler, SNR, γ·SNR, β again."""
+    beta = [0.00085 * (1 - t / (steps - 1)) + 0.012 * t / (steps - 1) for t in range(steps)]
+    product, snr = 1.0, []
+    for value in beta:
+        product *= 1 - value
+        snr.append(gamma * product / (1 - product))
+    kept = [value / (1 + value) for value in snr]
+    return [1 - now / before for now, before in zip(kept, [1.0, *kept[:-1]], strict=True)]
+
+
+@pytest.mark.parametrize("gamma", [0.25, 0.7])
+def test_the_schedule_of_a_model_with_gamma_is_hias_algorithm_1(gamma):
+    schedule = ScheduleConfig(zero_terminal_snr=False, prediction="epsilon", gamma=gamma)
+    expected = torch.tensor(algorithm_1(gamma), dtype=torch.float64)
+    torch.testing.assert_close(betas(schedule), expected, rtol=1e-9, atol=1e-14)
+    alphas_bar = torch.cumprod(1 - expected, 0)
+    torch.testing.assert_close(alphas_cumprod(schedule), alphas_bar, rtol=1e-9, atol=1e-14)
+    torch.testing.assert_close(make_scheduler(schedule).alphas_cumprod, alphas_bar.float(), rtol=1e-6, atol=0)
+    exact = ((1 - alphas_bar) / alphas_bar).sqrt()
+    torch.testing.assert_close(sigmas(schedule, 4)[:-1].double(), exact[[999, 749, 499, 249]], rtol=1e-6, atol=0)
+    torch.testing.assert_close(every_sigma(schedule).double(), exact, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("schedule", CONFIGS)
+def test_the_users_gamma_comes_on_top_of_the_models(schedule):
+    trained = schedule.model_copy(update={"gamma": 0.6})
+    torch.testing.assert_close(alphas_cumprod(trained, 0.5), alphas_cumprod(schedule, 0.3), rtol=1e-9, atol=0)
+    together, alone = make_scheduler(trained, 0.5), make_scheduler(schedule, 0.3)
+    torch.testing.assert_close(together.alphas_cumprod, alone.alphas_cumprod, rtol=1e-6, atol=0)
+    torch.testing.assert_close(sigmas(trained, 7, 0.5), sigmas(schedule, 7, 0.3), rtol=1e-6, atol=0)
+    assert torch.equal(alphas_cumprod(schedule.model_copy(update={"gamma": 1.0})), alphas_cumprod(schedule, 1.0))
+
+
+@pytest.mark.parametrize("gamma", [1e-3, 0.5])
+@pytest.mark.parametrize("schedule", CONFIGS)
+def test_every_sigma_tells_its_timestep(schedule, gamma):
+    """Samplers find the timestep by the sigma, so that no two may be equal, whatever γ a model is trained with."""
+    values = every_sigma(schedule.model_copy(update={"gamma": gamma}))
+    assert len(values) == 1000 and (values.log().diff() > 0).all() and torch.isfinite(values).all()
+
+
+@pytest.mark.parametrize("gamma", [0, -0.5, 1.01, float("nan")])
+def test_a_model_is_not_made_with_a_gamma_outside_its_range(gamma):
+    with pytest.raises(ValueError, match="gamma"):
+        ScheduleConfig(gamma=gamma)
 
 
 @pytest.mark.parametrize("schedule", CONFIGS)

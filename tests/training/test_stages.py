@@ -85,6 +85,14 @@ def test_spatial_stage_treats_every_frame_alone(tiny, tmp_path):
     torch.testing.assert_close(loss, total / weight_sum, atol=1e-4, rtol=1e-4)
 
 
+def test_a_model_with_gamma_is_trained_with_its_noise_and_the_file_says_so(tiny, tmp_path):
+    trainer = Trainer(tiny("model.overrides.schedule={gamma: 0.25}"), tmp_path, device="cpu")
+    plain = Trainer(tiny(), tmp_path / "plain", device="cpu")
+    assert trainer.model.config.schedule.gamma == 0.25 and plain.model.config.schedule.gamma is None
+    snr, usual = (t.module.alphas.double() / (1 - t.module.alphas.double()) for t in (trainer, plain))
+    torch.testing.assert_close(snr, usual / 4, rtol=1e-3, atol=1e-6)
+
+
 def test_dropped_conditions_follow_their_probabilities_and_reach_the_model(tiny, tmp_path):
     stage = StageRecipe(name="s", kind="spatial", steps=1, dropout=DropoutRecipe(animation=0.3, objects=1.0))
     draws = [dropped(stage, seed=0, step=step) for step in range(500)]

@@ -1,0 +1,82 @@
+"""Decoded frames → RGB as a computer's screen shows it: matrix, range, primaries, and HDR brought down to SDR."""
+
+import functools
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from .hdr import needs_conversion, peak_of, to_sdr
+from .pictures import over_ground
+
+BICUBIC, FULL_CHROMA, ACCURATE = 4, 0x2000, 0x40000
+CONVERSION = BICUBIC | FULL_CHROMA | ACCURATE  # swscale's default loses 9 dB on the way to 4:2:0 and back
+
+LIMITED, FULL = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
+MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}  # AVCOL_SPC_*
+HD_SIDE = 577  # a short side from which players take untagged colours for BT.709, below for BT.601
+
+
+UNSPECIFIED = 2  # AVCOL_TRC_…, AVCOL_PRI_…
+
+
+class ToRGB:
+    """Turns the frames of one video to uint8 RGB; `ground`, 0…1, shows through its alpha layer, if it has one.
+
+    transfer, primaries: the file's tags (AVCOL_TRC_*, AVCOL_PRI_*), for frames that have none of their own.
+    """
+
+    def __init__(self, ground: float, transfer: int = UNSPECIFIED, primaries: int = UNSPECIFIED):
+        self.ground, self.transfer, self.primaries = ground, transfer, primaries
+        self.reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """A frame as decoded → uint8 (h, w, 3), SDR."""
+        transfer = _own(frame, "color_trc", self.transfer)
+        primaries = _own(frame, "color_primaries", self.primaries)
+        if has_alpha(frame):
+            return over_ground(self.convert(frame, "rgba"), self.ground)
+        if needs_conversion(transfer, primaries):
+            return to_sdr(self.convert(frame, "rgb48le"), transfer, primaries, peak_of(frame))
+        return self.convert(frame, "rgb24")
+
+    def convert(self, frame: av.VideoFrame, form: str) -> np.ndarray:
+        """By the frame's own matrix and range."""
+        return self.reformatter.reformat(
+            frame,
+            format=form,
+            interpolation=CONVERSION,
+            src_colorspace=matrix_of(frame),
+            src_color_range="JPEG" if is_full_range(frame) else "MPEG",
+        ).to_ndarray()
+
+
+def _own(frame: av.VideoFrame, name: str, of_file: int) -> int:
+    own = int(getattr(frame, name, UNSPECIFIED))  # older versions of PyAV tell the file's alone
+    return of_file if own == UNSPECIFIED else own
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Whether the pixel format carries alpha."""
+    return _alpha_format(frame.format.name)
+
+
+@functools.cache
+def _alpha_format(name: str) -> bool:
+    return name.startswith(("rgba", "bgra", "argb", "abgr", "yuva", "gbrap", "ya", "pal8"))
+
+
+def matrix_of(frame: av.VideoFrame) -> str:
+    """The name (of PyAV's Colorspace) of the matrix a frame's colours were made with."""
+    usual = "ITU709" if min(frame.width, frame.height) >= HD_SIDE else "ITU601"
+    return MATRICES.get(int(frame.colorspace), usual)
+
+
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Whether black is 0 rather than 16 (of 255)."""
+    name = frame.format.name
+    if name.startswith("yuvj") or frame.format.is_rgb or name.startswith("pal"):
+        return True
+    if name.startswith(("gray", "mono", "ya")):
+        return int(frame.color_range) != LIMITED
+    return int(frame.color_range) == FULL

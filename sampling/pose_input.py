@@ -1,0 +1,142 @@
+"""A pose file → a skeleton picture for every frame, and the hands, checked for whether they can be what is meant."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..media import Pose, Video, holds_poses, open_video, parse_poses, read_pose
+from ..media.pose_files import canvas_of
+from ..media.sources import FOLDER_FPS
+from ..perception import draw_skeleton
+from ..perception.skeleton_video import SkeletonLook
+from .fitting import Size, Target, check_length, check_shape, fitted, frame_numbers
+from .streams import CHUNK, LazyFrames, chunks, packed
+
+logger = logging.getLogger(__name__)
+
+OUTSIDE = 0.1  # of the canvas' sides: points may lie this far beyond it, as of people who are cut off
+MOST_OUTSIDE = 0.5  # of all points of the bodies
+
+
+@dataclass(frozen=True)
+class PoseFile:
+    """A pose file as opened: frames of `keypoints`, or a `video` of drawn skeletons, with its own size and rate.
+
+    size: the canvas that the keypoints name, or the video's; None: they name none.
+    """
+
+    path: Path
+    size: Size | None
+    fps: float
+    keypoints: list[dict] | None = None
+    video: Video | None = None
+
+    def __len__(self) -> int:
+        return len(self.keypoints if self.video is None else self.video)
+
+
+def open_pose(path: Path) -> PoseFile:
+    """Open a file or folder of keypoints, or a video of drawn skeletons, told by what it holds. Raises InputError."""
+    if not holds_poses(path):
+        video = open_video(path, ground=0.0)
+        return PoseFile(path, video.size, video.fps, video=video)
+    keypoints = read_pose(path)
+    named = [canvas_of(frame, index) for index, frame in enumerate(keypoints)]
+    whole = [canvas for canvas in named if None not in canvas]
+    return PoseFile(path, whole[0] if whole else None, FOLDER_FPS, keypoints=keypoints)
+
+
+def read_skeletons(pose: PoseFile, target: Target) -> tuple[LazyFrames, list[list[Pose]] | None]:
+    """The skeleton pictures (F, H, W, 3) at the target's size, and the people of each frame where they are keypoints.
+
+    Keypoints that name no canvas have the driving video's pixels, as it is stored. Frames without anybody are told.
+    Raises InputError for another length or shape, for a clip without anybody in any frame, and for a video of something
+    else than skeletons.
+    """
+    check_length("pose", pose.path, len(pose), target)
+    if pose.video is not None:
+        check_shape(pose.path, pose.size, target)
+        return _video_skeletons(pose, target), None
+    canvas = _common_canvas(pose, target)
+    people = parse_poses(list(fitted(pose.keypoints, target.count)), *target.size, canvas)
+    _tell_points_outside(pose.path, people, target.size)
+    _tell_nobody(pose.path, [not any(_has_points(person) for person in persons) for persons in people])
+    return packed(_drawn(people, target.size)), people
+
+
+def _drawn(people: Sequence[Sequence[Pose]], size: Size) -> Iterator[np.ndarray]:
+    for part in chunks(len(people), CHUNK):
+        yield from draw_skeleton(people[part], *size)
+
+
+def _video_skeletons(pose: PoseFile, target: Target) -> LazyFrames:
+    look = SkeletonLook()
+
+    def pictures() -> Iterator[np.ndarray]:
+        for picture in fitted(pose.video.frames(target.size), target.count):
+            look.add(picture)
+            yield picture
+
+    skeletons = packed(pictures())
+    fault = look.fault(str(pose.path))
+    if fault is not None:
+        raise InputError(f"{fault}: give --pose a video of skeletons drawn on black, or an OpenPose JSON file")
+    _tell_nobody(pose.path, [lit == 0 for lit in look.lit])
+    return skeletons
+
+
+def _common_canvas(pose: PoseFile, target: Target) -> tuple[float, float] | None:
+    """The canvas of frames that name none: that of the others, else the driving video as it is stored.
+
+    Raises InputError for a canvas of another shape than the driving video.
+    """
+    named = [canvas_of(frame, index) for index, frame in enumerate(pose.keypoints)]
+    whole = {canvas for canvas in named if None not in canvas}
+    for canvas in whole:
+        check_shape(pose.path, canvas, target)
+    canvas = whole.pop() if len(whole) == 1 else target.shapes[-1] if target.shapes else None
+    missing = [index for index, sides in enumerate(named) if None in sides]
+    if canvas is not None and missing:
+        half = any(side is not None for index in missing for side in named[index])
+        level = logging.WARNING if half or len(missing) < len(named) else logging.INFO
+        what = "only one side of its canvas" if half else "no canvas"
+        logger.log(
+            level,
+            "%s names %s in %s: its pixels are read as those of a picture of %gx%g",
+            *(pose.path, what, frame_numbers(missing), *canvas),
+        )
+    return canvas
+
+
+def _has_points(person: Pose) -> bool:
+    return any(part[:, 2].any() for part in (person.body, person.left_hand, person.right_hand, person.face))
+
+
+def _tell_nobody(path: Path, empty: Sequence[bool]) -> None:
+    frames = np.flatnonzero(empty)
+    if len(frames) == len(empty):
+        raise InputError(
+            f"{path} shows nobody in any of its {len(empty)} frames: give --pose the poses of a person, "
+            "found with scores above 0.05"
+        )
+    if len(frames):
+        logger.warning("no person in %s of %s: nothing drives the character there", frame_numbers(frames), path)
+
+
+def _tell_points_outside(path: Path, people: Sequence[Sequence[Pose]], size: Size) -> None:
+    """Warn where the points lie off the picture: their canvas is not the one that they were measured on."""
+    bodies = [person.body for persons in people for person in persons]
+    points = np.concatenate([body[body[:, 2] > 0, :2] for body in bodies] or [np.zeros((0, 2))]) / np.array(size)
+    outside = ((points < -OUTSIDE) | (points > 1 + OUTSIDE)).any(axis=1)
+    if len(points) and outside.mean() > MOST_OUTSIDE:
+        logger.warning(
+            "%.0f%% of the points of %s lie outside of its picture, up to %.1f times its width: set canvas_width and "
+            "canvas_height to the size of the video that the poses were found in",
+            *(100 * outside.mean(), path, points[:, 0].max()),
+        )
