@@ -109,5 +109,5 @@ def test_the_table_has_a_row_for_every_node():
     for node in ("KSampler", "SamplerCustomAdvanced", "LoraLoaderModelOnly", "Set Latent Noise Mask", "FreeU",
                  "ConditioningCombine", "ConditioningSetMask", "ConditioningSetArea", "ConditioningAverage",
                  "ConditioningSetTimestepRange", "RescaleCFG", "ModelSamplingDiscrete", "ModelMergeSimple",
-                 "ControlNetApply", "Context Windows (Manual)", "samplers", "schedulers"):  # fmt: skip
+                 "ControlNetApply", "Context Windows (Manual)", "ModelSave", "samplers", "schedulers"):  # fmt: skip
         assert node in named, node
