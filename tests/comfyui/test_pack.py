@@ -38,11 +38,14 @@ CONTRACT = {
     ),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
-        ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE"],
+        ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],
         ["MASK", "IMAGE"],
     ),
     "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
-    "InhabitHandFaceRegions": (["POSE_KEYPOINT", "INT", "INT", "FLOAT"], ["MASK", "MASK", "MASK"]),
+    "InhabitHandFaceRegions": (
+        ["POSE_KEYPOINT", "INT", "INT", "FLOAT", "IMAGE", "INT"],
+        ["MASK", "MASK", "MASK", "IMAGE"],
+    ),
     "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE", "MODEL"], ["IMAGE", "FLOAT"]),
     "InhabitReference": (
         ["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT", "IMAGE"],
