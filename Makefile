@@ -32,7 +32,7 @@ demo: venv
 	$(BIN)/inhabit demo --out demo
 
 test: comfyui
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 bench: venv
 	$(BIN)/inhabit bench --preset puppets --out bench-puppets.json

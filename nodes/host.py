@@ -43,7 +43,7 @@ from .host_conds import (
     FrameCond,
     ReferenceCond,
 )
-from .host_foreign import UNetSettings, check_conditioning, check_patches
+from .host_foreign import UNetSettings, check_conditioning, check_patches, check_windows
 from .host_operations import operations_for
 from .host_preview import follow
 from .host_run import RUN, Run, start_run
@@ -79,6 +79,7 @@ def as_model(config: ModelConfig, make: Callable[..., AnimationModel]) -> comfy.
     patcher.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, start_run)
     patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, plan_memory_for_one_window)
     patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, check_patches)
+    patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, check_windows)
     return patcher
 
 

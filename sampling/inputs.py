@@ -10,14 +10,14 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
-from ..media import Pose, Video, open_video
+from ..media import Pose, Video, open_video, read_image
 from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
 from .mask_input import read_mask_of, read_objects, read_structured_depth, skeleton_mask
 from .pose_input import PoseFile, open_pose, read_skeletons
-from .reference_picture import fit_reference, load_reference, studio
+from .reference_picture import fit_reference, studio
 from .streams import LazyFrames, ReadAgain
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Inputs",
     "fit_reference",
     "load_inputs",
-    "load_reference",
     "open_inputs",
     "skeleton_mask",
     "studio",
@@ -64,12 +63,14 @@ class Inputs:
     """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video.
 
     times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
+    picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
     """
 
     reference: Tensor
     conditions: DrivingConditions
     fps: float
     times: np.ndarray | None = None
+    picture: Tensor | None = None
 
 
 def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
@@ -103,10 +104,13 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         object_mask=read_objects(files.object_mask, target),
         blur=_hand_maps(files, people, None if video is None else driving, target.size, config),
     )
-    reference = load_reference(files.reference, target.size, config.size_multiple)
+    picture = read_image(files.reference)
+    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
     if video is None:
-        return Inputs(reference, conditions, pose.fps, None if pose.video is None else pose.video.times)
-    return Inputs(reference, conditions, video.fps, video.times)
+        fps, times = pose.fps, None if pose.video is None else pose.video.times
+    else:
+        fps, times = video.fps, video.times
+    return Inputs(reference, conditions, fps, times, picture)
 
 
 def _target(files: InputFiles, video: Video | None, pose: PoseFile, config: ModelConfig) -> Target:

@@ -131,7 +131,7 @@ def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawin
     device = choose_device(settings.device)
     config = read_config(settings.checkpoint)
     sampling = _sampling(settings, config, inputs.conditions.size)
-    context = _context(settings, config, inputs.reference, device)
+    context = _context(settings, config, inputs, device)
     codec = _codec(settings, config, device)
     model = load(settings.checkpoint, device, choose_dtype(settings.dtype, device))
     if settings.compile:
@@ -200,7 +200,7 @@ def _codec(settings: RunSettings, config: ModelConfig, device: str) -> LatentCod
     return codec
 
 
-def _context(settings: RunSettings, config: ModelConfig, reference: Tensor, device: str) -> Tensor | None:
+def _context(settings: RunSettings, config: ModelConfig, inputs: Inputs, device: str) -> Tensor | None:
     width = config.unet.cross_attention_dim
     if width is None and settings.clip_vision is not None:
         raise InputError(
@@ -210,4 +210,7 @@ def _context(settings: RunSettings, config: ModelConfig, reference: Tensor, devi
         raise InputError(
             f"model {config.name} reads a CLIP image embedding: give --clip-vision, the folder of a ViT-L/14"
         )
-    return None if width is None else image_context(settings.clip_vision, reference, width, device)
+    if width is None:
+        return None
+    picture = inputs.reference if inputs.picture is None else inputs.picture
+    return image_context(settings.clip_vision, picture, width, device)

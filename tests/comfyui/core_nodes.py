@@ -13,22 +13,24 @@ from pathlib import Path
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
 from core_samplers import Small
+from core_windows import core_windows, said
 from latents import core, gap
 from other_models import control_net, picture_model
 from primitives import EPSILON, Tiny, guided
 
 # isort: split
+import comfy.clip_model
 import comfy.clip_vision
-import comfy_extras.nodes_context_windows as context_nodes
 import comfy_extras.nodes_custom_sampler as custom
 import comfy_extras.nodes_freelunch as freelunch
 import comfy_extras.nodes_model_advanced as advanced
 import comfy_extras.nodes_model_merging as merging
-from inhabit.errors import InputError
 from inhabit.models import BUNDLED, PRESETS
 from inhabit.nodes import conditions, host
 from inhabit.nodes.folders import register_model_folders
 from inhabit.sampling.animate import project_reference
+from inhabit.sampling.external import clip_pixels, image_context
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 import nodes
 
@@ -205,6 +207,30 @@ def with_embedding(tiny: Tiny, seed: int) -> list:
     return [[context, tiny.inputs[0][0][1] | reference]]
 
 
+def clip_vision(folder: Path) -> dict[str, float]:
+    """Core's CLIP Vision Encode on a small CLIP of random weights, against `inhabit animate --clip-vision`."""
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"projection_dim": TOKENS, "image_size": 224, "patch_size": 56, "hidden_act": "quick_gelu"}
+    torch.manual_seed(0)
+    model = CLIPVisionModelWithProjection(CLIPVisionConfig(**sizes)).eval().half().float()  # as core stores it
+    model.save_pretrained(folder / "clip")
+    described = {**sizes, "num_channels": 3, "layer_norm_eps": 1e-5, "model_type": "clip_vision_model"}
+    (folder / "clip.json").write_text(json.dumps(described))
+    hosted = comfy.clip_vision.ClipVisionModel(folder / "clip.json")
+    hosted.load_sd(model.state_dict())
+    hosted.model.float()
+    hosted.dtype = torch.float32
+    report, picture = {}, torch.rand(1, 400, 240, 3, generator=torch.manual_seed(1))
+    picture = torch.nn.functional.avg_pool2d(picture.movedim(-1, 1), 9, 1, 4).movedim(1, -1)
+    preprocess = getattr(comfy.clip_vision, "clip_preprocess", None) or comfy.clip_model.clip_preprocess
+    report["what CLIP sees"] = gap(clip_pixels(picture), preprocess(picture, crop=False))
+    report["what CLIP sees of 224 x 224"] = gap(clip_pixels(picture[:, :224, :224]), preprocess(picture[:, :224, :224]))
+    ours = image_context(folder / "clip", picture, TOKENS)[0]
+    report["crop: none"] = gap(core(nodes.CLIPVisionEncode, hosted, picture, "none").image_embeds, ours)
+    report["crop: center differs by"] = gap(core(nodes.CLIPVisionEncode, hosted, picture, "center").image_embeds, ours)
+    return report
+
+
 def sd15_like() -> dict[str, object]:
     """What makes a tiny model one of Stable Diffusion 1.5's shape, with cross-attention."""
     shape = {"cross_attention_dim": TOKENS, "attention": (True, True, False)}
@@ -306,23 +332,13 @@ def refusals(case: Case) -> dict[str, str]:
     """What cannot work says so in one line."""
     hint = torch.rand(len(case.start), run.SIZE, run.SIZE, 3)
     controlled = core(nodes.ControlNetApply, case.positive, control_net(), hint, 1.0)
-    schedule, fuse = "standard_static", "pyramid"
-    manual = context_nodes.ContextWindowsManualNode.execute(case.model, 1, 0, schedule, 1, False, fuse, 0).args[0]
     merged = core(merging.ModelMergeSimple, case.model, host.load_model(BUNDLED), 0.5)
     attempts = {
         "a ControlNet or T2I adapter; leave it out": lambda: case.predicted(controlled),
         "to change its layers (FreeU": lambda: core(freelunch.FreeU, case.model, 1.1, 1.2, 0.9, 0.2),
-        "use Inhabit Context Windows instead": lambda: case.predicted(case.positive, model=manual),
         "merged with one of other widths": lambda: case.predicted(case.positive, model=merged),
     }
-    said = {}
-    for expected, attempt in attempts.items():
-        try:
-            attempt()
-            said[expected] = "nothing"
-        except InputError as error:
-            said[expected] = str(error)
-    return said
+    return {expected: said(attempt) for expected, attempt in attempts.items()}
 
 
 @torch.inference_mode()
@@ -338,6 +354,8 @@ def main(folder: Path) -> dict[str, object]:
         "merges": merges(case),
         "refusals": refusals(case),
         "animation guider": animation_guider(folder),
+        "clip vision": clip_vision(folder),
+        "context windows": core_windows(folder),
     }
 
 

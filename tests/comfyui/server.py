@@ -61,7 +61,8 @@ class ComfyServer:
         command = [str(self.core.python), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
         command += ["--disable-api-nodes", "--disable-auto-launch"]
-        variables = _without_this_python(os.environ) | {"OMP_NUM_THREADS": "2"} | (environment or {})
+        threads = {"OMP_NUM_THREADS": "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"}
+        variables = _without_this_python(os.environ) | threads | (environment or {})
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.core.folder, stdout=log, stderr=subprocess.STDOUT, env=variables
