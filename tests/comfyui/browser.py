@@ -68,6 +68,11 @@ BOXES = """() => inhabitApp.canvas.graph.nodes.map(node => {
     const { x, y, width, height } = element?.getBoundingClientRect() ?? {};
     return [node.title, ...element ? [x, y, width, height].map(side => side / scale) : node.boundingRect];
 })"""
+LOOK_AT = """title => {  // small widgets are not drawn
+    inhabitApp.canvas.ds.scale = 1;
+    inhabitApp.canvas.centerOnNode(inhabitApp.graph.nodes.find(node => node.title === title));
+    inhabitApp.canvas.setDirty(true, true);
+}"""
 ENTER = """title => {
     const node = inhabitApp.graph.nodes.find(node => node.title === title);
     inhabitApp.canvas.openSubgraph(node.subgraph, node);
@@ -89,7 +94,7 @@ SET = """values => {
                 if (widget.name in values) widget.value = values[widget.name];
         }
 }"""
-SECONDS = 120
+SECONDS = 90
 
 
 def chromium() -> str | None:
@@ -135,6 +140,10 @@ class Frontend:
     def enter(self, title: str) -> None:
         """Open the subgraph of the node of this title."""
         self.page.evaluate(ENTER, title)
+
+    def look_at(self, title: str) -> None:
+        """Show the node of this title in full size."""
+        self.page.evaluate(LOOK_AT, title)
 
     def boxes(self) -> list[tuple[str, float, float, float, float]]:
         """Return title, x, y, width and height of every node of the open graph with its title bar, as it is drawn."""

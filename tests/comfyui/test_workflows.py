@@ -123,6 +123,7 @@ def test_it_opens_clean(page: Frontend, info: dict, name: str):
     assert page.missing_nodes(workflow) == []
     page.load_ui(workflow, TITLES[name])
     heading = (WORKFLOWS / "notes" / f"{name}.md").read_text().splitlines()[0].lstrip("# ")
+    page.look_at("Read this first")
     page.page.locator("h2", has_text=heading).first.wait_for(state="attached")
     assert page.complaints() == []
     assert differences(unpacked(page.prompt()["output"]), api_form(name), info) == []
