@@ -208,7 +208,7 @@ def decode_frames(
     """Yield the frames start…stop of a file as they are stored, exactly as many as its timeline tells.
 
     A frame that cannot be decoded is stood in for by the one before it (before the first: the first that can), and
-    `tell` is told how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing can be decoded.
+    `tell` is told how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing decodes.
     """
     stop = len(timeline.times) if stop is None else min(stop, len(timeline.times))
     if start >= stop:
