@@ -229,7 +229,7 @@ def _hand_maps(files: InputFiles, motion: _Motion, driving: np.ndarray | None, s
         )
     measured = files.hand_sharpness.strip() == MEASURED
     if measured and driving is None:
-        raise InputError("--hand-sharpness measured needs --driving to measure in: give it, or e.g. \"both sharp\"")
+        raise InputError('--hand-sharpness measured needs --driving to measure in: give it, or e.g. "both sharp"')
     blur = measure_hand_blur(motion.keypoints, *size, None if driving is None else to_float(driving))
     return blur_maps(override_sharpness(blur, "" if measured else files.hand_sharpness), *size)
 
