@@ -11,7 +11,7 @@ from .kinds import schema
 
 
 class InhabitShapeAgnosticMask(io.ComfyNode):
-    """Animate Anyone 2, equation 2."""
+    """Animate Anyone 2, §3.2, equation 2."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -1,5 +1,7 @@
 """Motion-blur conditions of the hands: movement, sharpness, and the maps that are painted from them (HIA §3.2).
 
+# Not in paper: maps of their own, beside the skeleton; HIA overlays movement and sharpness on the skeleton picture.
+
 Hands are the first person's, left and right as arrays of two.
 """
 

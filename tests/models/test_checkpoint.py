@@ -131,7 +131,7 @@ def _broken_file(kind: str, good, folder):
 
 
 @pytest.mark.parametrize("kind, message", [
-    ("missing", "does not exist"), ("truncated", r"not a complete .safetensors file"), ("text", "not a complete"),
+    ("missing", "does not exist"), ("truncated", r"not a complete .safetensors file"), ("text", "is no weight file"),
     ("other", "not an Inhabit checkpoint.*lora_unet_x"),
     ("incomplete", "1 keys missing.*motion.skeleton.conv_in.weight"),
     ("shape", r"denoiser.conv_in.bias has shape \(3,\), expected \(32,\)"), ("config", "colour"),

@@ -76,6 +76,53 @@ def test_vae_from_one_file(vae, tmp_path, monkeypatch, names):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.state_dict().items())
 
 
+FORMS = {
+    "compiled": ("{}", "_orig_mod.", "a.safetensors"),
+    "in parallel": ("{}", "module.", "a.safetensors"),
+    "part of a pipeline": ("{}", "vae.", "a.safetensors"),
+    "under another ending": ("{}", "", "a.ckpt"),
+    "pickled": ("pickle", "", "vae-ft-mse-840000-ema-pruned.ckpt"),
+    "pickled under a wrong ending": ("pickle", "", "a.safetensors"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_vae_in_the_forms_people_have(vae, tmp_path, monkeypatch, form):
+    folder, expected = vae
+    monkeypatch.setattr(external, "SD15_VAE", {k: v for k, v in expected.config.items() if not k.startswith("_")})
+    how, prefix, name = FORMS[form]
+    tensors = {f"{prefix}{key}": tensor for key, tensor in expected.state_dict().items()}
+    if how == "pickle":
+        torch.save({"state_dict": tensors}, tmp_path / name)
+    else:
+        save_file(tensors, tmp_path / name)
+    loaded = load_vae(tmp_path / name, LATENT).vae.vae.state_dict()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in expected.state_dict().items())
+
+
+def test_vae_inside_a_whole_checkpoint_a_pipelines_folder_or_parts(vae, tmp_path, monkeypatch):
+    folder, expected = vae
+    monkeypatch.setattr(external, "SD15_VAE", {k: v for k, v in expected.config.items() if not k.startswith("_")})
+    whole = {f"first_stage_model.{n}": t for n, t in (original(*item) for item in expected.state_dict().items())}
+    save_file(whole | {"model.diffusion_model.out.2.bias": torch.zeros(4)}, tmp_path / "sd.safetensors")
+    expected.save_pretrained(tmp_path / "pipeline" / "vae", max_shard_size="20KB")
+    [index] = (tmp_path / "pipeline" / "vae").glob("*.index.json")
+    for path in (tmp_path / "sd.safetensors", tmp_path / "pipeline", index):
+        loaded = load_vae(path, LATENT).vae.vae.state_dict()
+        assert all(torch.equal(loaded[key], tensor) for key, tensor in expected.state_dict().items())
+
+
+def test_a_vae_of_no_numbers_and_other_networks_are_named(vae, tmp_path):
+    tensors = {name: tensor.clone() for name, tensor in vae[1].state_dict().items()}
+    tensors["decoder.conv_out.bias"][2] = float("nan")
+    save_file(tensors, tmp_path / "nan.safetensors")
+    with pytest.raises(InputError, match="nan.safetensors holds 1 NaN or infinite values in decoder.conv_out.bias"):
+        load_vae(tmp_path / "nan.safetensors", LATENT)
+    save_file({"text_model.encoder.layers.0.mlp.fc1.bias": torch.zeros(2)}, tmp_path / "text.safetensors")
+    with pytest.raises(InputError, match="is not a Stable Diffusion 1.5 VAE but a text encoder: give another file"):
+        load_vae(tmp_path / "text.safetensors", LATENT)
+
+
 def original(name: str, tensor: torch.Tensor) -> tuple[str, torch.Tensor]:
     """A tensor as CompVis' `ldm.modules.diffusionmodules.model` names it; its attention is made of 1×1 convolutions."""
     name = re.sub(r"down_blocks\.(\d)\.resnets", r"down.\1.block", name)
