@@ -19,8 +19,12 @@ from .subgraphs import BLUEPRINT, PACKED, unpacked
 from .titles import TITLES
 
 WORKFLOWS = ROOT / "workflows"
-SHORT = {"frames": 5, "steps": 1}
-PRESSED = ("first-animation", "animate-in-one-node")  # all of them run through /prompt in other tests
+SHORT = {"frames": 5, "steps": 2}
+PRESSED = {"first-animation": "Inhabit Windowed Sampler", "animate-in-one-node": BLUEPRINT}  # and where one looks;
+# all of them run through /prompt in other tests
+PREVIEWED = """() => inhabitApp.graph.nodes
+    .filter(node => node.widgets?.some(widget => widget.name === "inhabit_preview" && widget.element.offsetWidth > 0))
+    .map(node => node.title)"""
 SHOWN = """names => {
     const videos = [...document.querySelectorAll("video")].filter(video => video.videoWidth > 0);
     return names.every(name => videos.some(video => video.currentSrc.includes(name)));
@@ -143,6 +147,7 @@ def test_the_run_button_makes_the_video(page: Frontend, comfyui: ComfyServer, na
     page.load_ui(ui_form(name), TITLES[name])
     page.set(**SHORT, seed=900_100 + LOOKS.index(page.look))  # not what ComfyUI has in its cache
     check_video(page, comfyui)
+    assert page.page.evaluate(PREVIEWED) == [PRESSED[name]]
 
 
 def test_the_blueprint_is_a_node_of_the_library(page: Frontend, comfyui: ComfyServer):

@@ -35,10 +35,16 @@ def four(*names: str) -> Callable[[Frames, dict], Image.Image]:
 
 
 def halves(left: str, right: str) -> Callable[[Frames, dict], Image.Image]:
-    """One picture, parted down its middle: the left half of one video, the right half of another."""
+    """One picture, parted down its middle: the left half of one video, the right half of another.
+
+    Of the frame in which the character is nearest to the middle.
+    """
 
     def picture(made: Frames, prompt: dict) -> Image.Image:
-        whole, other = fitted(middle(made[left])), fitted(middle(made[right]))
+        shown = render_scene(**inputs_of(prompt, SCENE)).character > 127
+        places = [np.nonzero(mask)[1].mean() if mask.any() else np.inf for mask in shown]
+        index = int(np.abs(np.array(places) - shown.shape[2] / 2).argmin())
+        whole, other = fitted(made[left][index]), fitted(made[right][index])
         whole.paste(other.crop((SIDE // 2, 0, SIDE, SIDE)), (SIDE // 2, 0))
         ImageDraw.Draw(whole).line([(SIDE // 2, 0), (SIDE // 2, SIDE)], WHITE, 6)
         return whole
