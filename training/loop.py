@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..models import save
 from ..models.checkpoint import write_tensors
-from ..models.finite import is_finite
+from ..models.finite import first_not_finite
 from . import start
 from .adapter import adapter_tensors
 from .data import Batch, Pictures, batches, read, to_device
@@ -167,10 +167,10 @@ class Trainer:
     def _require_good_weights(self) -> None:
         dtype = getattr(torch, self.recipe.export)
         averages = zip(self.parameters, self.ema.shadow_params, strict=True)
-        wrong = next((name for name, parameter in self.parameters.items() if not is_finite(parameter.detach())), None)
+        wrong = first_not_finite((name, parameter.detach()) for name, parameter in self.parameters.items())
         if wrong:
             raise self._gone_wrong(f"the weights of {wrong} are no numbers any more")
-        wrong = next((name for name, average in averages if not is_finite(average.to(dtype))), None)
+        wrong = first_not_finite((name, average.to(dtype)) for name, average in averages)
         if wrong:
             raise self._gone_wrong(f"the weights of {wrong} are too large for {self.recipe.export} (see export)")
 
