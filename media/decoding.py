@@ -4,7 +4,7 @@ import bisect
 import functools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -198,12 +198,17 @@ def _complaint(path: Path, cut: bool, count: int, total: int, seconds: float) ->
 
 
 def decode_frames(
-    path: Path, timeline: Timeline, start: int = 0, stop: int | None = None, alpha: bool = False
+    path: Path,
+    timeline: Timeline,
+    start: int = 0,
+    stop: int | None = None,
+    alpha: bool = False,
+    tell: Callable[[str], None] = logger.warning,
 ) -> Iterator[av.VideoFrame]:
     """Yield the frames start…stop of a file as they are stored, exactly as many as its timeline tells.
 
-    A frame that cannot be decoded is stood in for by the one before it (before the first: the first that can), and a
-    warning says how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing can be decoded.
+    A frame that cannot be decoded is stood in for by the one before it (before the first: the first that can), and
+    `tell` is told how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing decodes.
     """
     stop = len(timeline.times) if stop is None else min(stop, len(timeline.times))
     if start >= stop:
@@ -227,11 +232,9 @@ def decode_frames(
         raise InputError(f"{path} holds 0 frames that can be read: give a video with at least one frame")
     standing_in += stop - index
     if standing_in or corrupt:
-        logger.warning(
-            "%s is damaged: %d of %d frames can be read%s",
-            *(path, stop - start - standing_in, stop - start),
-            ", the frame before stands in for each of the others" if standing_in else f", {corrupt} of them in part",
-        )
+        how = "the frame before stands in for each of the others" if standing_in else f"{corrupt} of them in part"
+        where = "" if stop - start == len(timeline.times) else f" from frame {start} on"
+        tell(f"{path} is damaged: {stop - start - standing_in} of {stop - start} frames{where} can be read, {how}")
     for _ in range(index, stop):
         yield last
 
@@ -274,9 +277,9 @@ def _decode(
         context.thread_type = "AUTO" if threads else "NONE"
         if begin is not None:
             container.seek(begin, stream=stream, backward=True)
-        for packet in _packets(container, [stream]):
-            if isinstance(packet, av.FFmpegError):
-                continue
+        for packet in packets_of(container, [stream]):
+            if isinstance(packet, av.FFmpegError) or not packet.size and packet.dts is not None:
+                continue  # an empty packet within the film says that the frame before stays (Theora, .avi)
             try:
                 frames = context.decode(packet if packet.size else None)
             except av.EOFError:
@@ -288,7 +291,7 @@ def _decode(
             yield from frames
 
 
-def _packets(container: av.container.InputContainer, streams: list) -> Iterator[av.Packet | av.FFmpegError]:
+def packets_of(container: av.container.InputContainer, streams: list) -> Iterator[av.Packet | av.FFmpegError]:
     """Packets to the end of the file; places that cannot be read come as the error."""
     errors = 0
     while errors < MOST_ERRORS:
@@ -309,13 +312,13 @@ def _read_packets(container: av.container.InputContainer, path: Path) -> tuple[_
     tracks = {
         stream.index: _Track(stream.index, _rank(stream), _nominal_rate(stream), stream.time_base)
         for stream in container.streams.video
-        if not disposition(stream) & HIDDEN
+        if not disposition(stream) & HIDDEN and stream.codec_context is not None
     }
     if not tracks:
-        raise InputError(f"{path} holds no video stream: give a video file or a folder of PNGs")
+        raise InputError(f"{path} holds no video stream that can be read: give a video file or a folder of PNGs")
     end, broken = 0.0, False
     streams = [*(container.streams[index] for index in tracks), *container.streams.audio]
-    for packet in _packets(container, streams):
+    for packet in packets_of(container, streams):
         if isinstance(packet, av.FFmpegError):
             broken = True
         elif packet.size:

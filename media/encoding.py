@@ -188,6 +188,7 @@ def _describe(stream: av.VideoStream, form: _Form, clock: "_Clock") -> None:
     stream.time_base = stream.codec_context.time_base = clock.time_base
     if form.matrix is not None:
         context = stream.codec_context
+        context.sample_aspect_ratio = Fraction(1)
         context.colorspace = BT709 if form.matrix == ITU709 else SMPTE170M
         context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED

@@ -62,15 +62,15 @@ class InputFiles:
 class Inputs:
     """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video.
 
-    times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
     picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
+    times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
     """
 
     reference: Tensor
     conditions: DrivingConditions
     fps: float
-    times: np.ndarray | None = None
     picture: Tensor | None = None
+    times: np.ndarray | None = None
 
 
 def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
@@ -102,15 +102,13 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         skeleton=skeletons,
         depth=read_structured_depth(files.depth, skeletons, target),
         object_mask=read_objects(files.object_mask, target),
-        blur=_hand_maps(files, people, None if video is None else driving, target.size, config),
+        blur=_hand_maps(files, people, None if video is None else driving, target.size),
     )
     picture = read_image(files.reference)
     reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
     if video is None:
-        fps, times = pose.fps, None if pose.video is None else pose.video.times
-    else:
-        fps, times = video.fps, video.times
-    return Inputs(reference, conditions, fps, times, picture)
+        return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
+    return Inputs(reference, conditions, video.fps, picture, video.times)
 
 
 def _target(files: InputFiles, video: Video | None, pose: PoseFile, config: ModelConfig) -> Target:
@@ -160,7 +158,7 @@ def _neighbour(path: Path) -> Path | None:
 
 
 def _hand_maps(
-    files: InputFiles, people: list[list[Pose]] | None, driving: ReadAgain | None, size: Size, config: ModelConfig
+    files: InputFiles, people: list[list[Pose]] | None, driving: ReadAgain | None, size: Size
 ) -> LazyFrames | None:
     """Motion-blur maps (F, height, width, 3) where they are asked for.
 
@@ -175,8 +173,7 @@ def _hand_maps(
     measured = files.hand_sharpness.strip() == MEASURED
     if measured and driving is None:
         raise InputError('--hand-sharpness measured needs --driving to measure in: give it, or e.g. "both sharp"')
-    blur = measure_hand_blur(people, *size, driving, typical=config.motion.typical_sharpness)
-    blur = override_sharpness(blur, "" if measured else files.hand_sharpness)
+    blur = override_sharpness(measure_hand_blur(people, *size, driving), "" if measured else files.hand_sharpness)
 
     def maps(frames: list[int]) -> Tensor:
         return blur_maps(HandBlur(blur.points[frames], blur.movement[frames], blur.sharpness[frames]), *size)

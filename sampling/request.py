@@ -181,7 +181,7 @@ def choose_dtype(name: str | None, device: str) -> torch.dtype:
 
 def _check_out(files: InputFiles, out: Path, settings: RunSettings) -> None:
     """Raise InputError for what can be known to fail when the result is written, or to replace one of the inputs."""
-    if out.suffix.lower() not in (".mp4", ".mkv") or out.is_dir():
+    if out.suffix.lower() not in (".mp4", ".mkv"):
         raise InputError(f"--out {out} names no video: give a name that ends in .mp4, or .mkv for lossless")
     inputs = {f"--{field.name.replace('_', '-')}": getattr(files, field.name) for field in fields(files)}
     paths = {name: path for name, path in inputs.items() if isinstance(path, Path)}

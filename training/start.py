@@ -18,7 +18,6 @@ from ..models import (
     load,
     load_codec,
 )
-from ..models.finite import refuse_not_finite
 from ..models.layers import to_channels_last
 from ..sampling.external import ImageEncoder, load_vae
 from .adapter import add_adapter
@@ -31,9 +30,6 @@ def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, Late
     model = _continued(recipe) if recipe.init else AnimationModel(model_config(recipe))
     _check_sizes(recipe, model.config.size_multiple)
     codec = _codec(recipe, model.config)
-    if recipe.init:
-        refuse_not_finite(dict(model.named_parameters()), f"init {recipe.init}")
-    refuse_not_finite(dict(codec.vae.named_parameters()), f"codec {recipe.codec or recipe.init}")
     if recipe.adapter is not None:
         add_adapter(model.denoiser, recipe.adapter)
     model.to(device)

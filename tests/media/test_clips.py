@@ -73,6 +73,9 @@ def test_pixels_are_made_square(tmp_path, aspect, width):
     assert video.read().shape == (3, 64, width, 3) and video.read((16, 16)).shape == (3, 16, 16, 3)
     assert video.fits((32, 64)) and video.fits((width * 2, 128)) and not video.fits((96, 32))
     assert video.sample_aspect == width / 32
+    write_video(tmp_path / "out.mp4", video.frames(), video.fps)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == 1
 
 
 def test_a_cover_is_not_the_film(tmp_path):

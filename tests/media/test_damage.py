@@ -7,9 +7,10 @@ import av
 import numpy as np
 import pytest
 from inhabit.errors import InputError
-from inhabit.media import open_video, read_video
+from inhabit.media import open_video, read_video, write_video
 
-from .films import film, numbers
+from .films import film, numbers, picture_times
+from .sound import sound_packets
 
 STEADY = [index / 24 for index in range(40)]
 
@@ -56,6 +57,9 @@ def test_frames_that_cannot_be_decoded_are_stood_in_for_and_told(tmp_path, caplo
     assert len(video.frames) == len(video.times) == 40 and np.allclose(video.times, STEADY)
     told = re.search(r"hurt.mp4 is damaged: (\d+) of 40 frames can be read", caplog.text)
     assert told and int(told[1]) < 40
+    clip = open_video(tmp_path / "hurt.mp4")
+    caplog.clear()
+    assert np.array_equal(clip.read(), clip.read()) and len(caplog.records) == 1
     assert numbers(video.frames)[:8] == list(range(8)) and numbers(video.frames)[24:] == list(range(24, 40))
 
 
@@ -93,3 +97,15 @@ def test_what_is_wrong_is_told_once_a_reading(tmp_path, caplog):
         caplog.clear()
         read_video(tmp_path / "cut.mkv")
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+@pytest.mark.parametrize(("codec", "ending"), [("aac", "mp4"), ("pcm_s16le", "mkv")])
+def test_a_hurt_source_gives_the_rest_of_its_sound(tmp_path, codec, ending):
+    content = bytearray(film(tmp_path / f"whole.{ending}", STEADY, 1.5, codec).read_bytes())
+    middle = len(content) // 3
+    content[middle : middle + 300] = bytes(7 * place % 251 for place in range(300))
+    (tmp_path / f"hurt.{ending}").write_bytes(content)
+    video = read_video(tmp_path / f"hurt.{ending}")
+    write_video(tmp_path / "out.mp4", video.frames, video.fps, tmp_path / f"hurt.{ending}", video.times)
+    assert len(picture_times(tmp_path / "out.mp4")) == len(video.frames)
+    assert sound_packets(tmp_path / "out.mp4")

@@ -66,8 +66,8 @@ def steps(recipe, out, count) -> Trainer:
 @pytest.mark.parametrize("kind", ["spatial", "temporal"])
 def test_the_reference_is_embedded_and_reaches_the_cross_attention(clip, tmp_path, kind):
     stage = f"stages=[{{name: a, kind: {kind}, steps: 1, clips: 2, frames: 2, train: [denoiser, reference]}}]"
-    trainer = Trainer(tiny(f"clip_vision={clip}", stage), tmp_path, device="cpu")
-    names = [name for name in trainer.parameters if ".attn2.to_v." in name]
+    trainer = Trainer(tiny(f"clip_vision={clip}", stage, "weight_decay=0"), tmp_path, device="cpu")
+    names = [name for name in trainer.parameters if ".attentions." in name and ".attn2.to_v." in name]
     assert {name.split(".")[0] for name in names} == {"denoiser", "reference"}
     before = {name: trainer.parameters[name].detach().clone() for name in names}
     [batch] = trainer._batches()
