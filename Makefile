@@ -1,13 +1,16 @@
 # make venv     the environment in .venv (every other target makes it first)
 # make demo     a puppet scene, animated with the bundled model, in demo/
-# make test     the tests, with those that need ComfyUI where $(COMFYUI_DIR) holds a checkout
+# make test     the tests, with those that need ComfyUI on every checkout that is there: ~/ComfyUI and ~/ComfyUI-*, or
+#               those that COMFYUI_DIR names (several with a colon between them)
 # make bench    speed and memory next to diffusers' own UNetMotionModel
 # make card     the bundled model's numbers over 16 held-out scenes
-# make comfyui  prepares a ComfyUI checkout for tests/comfyui, or says how to get one
+# make comfyui  gives each of these checkouts an environment of its own for tests/comfyui, or says how to get one
 
 PYTHON ?= python3
-COMFYUI_DIR ?= $(HOME)/ComfyUI
-export COMFYUI_DIR
+WORKERS ?= 2
+# Frontends that are tested instead of those the checkouts ask for, by ComfyUI's version.
+COMFYUI_FRONTEND ?= 0.33.0=1.58.1
+export COMFYUI_FRONTEND
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -28,9 +31,8 @@ $(INSTALLED): pyproject.toml
 demo: venv
 	$(BIN)/inhabit demo --out demo
 
-test: venv
-	@if [ -f "$(COMFYUI_DIR)/requirements.txt" ]; then $(MAKE) --no-print-directory comfyui; fi
-	$(BIN)/python -m pytest
+test: comfyui
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 bench: venv
 	$(BIN)/inhabit bench --preset puppets --out bench-puppets.json
@@ -40,17 +42,8 @@ bench: venv
 card: venv
 	$(BIN)/inhabit card --out card
 
-# Everything ComfyUI asks for but torchaudio, whose newest release does not import beside the newest torch.
 comfyui: venv
-	@if [ -f "$(COMFYUI_DIR)/requirements.txt" ]; then \
-		grep -v '^torchaudio' "$(COMFYUI_DIR)/requirements.txt" > .venv/comfyui-requirements.txt && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .venv/comfyui-requirements.txt playwright && \
-		echo "ComfyUI at $(COMFYUI_DIR) is ready for tests/comfyui."; \
-	else \
-		echo "No ComfyUI at $(COMFYUI_DIR). Get one with"; \
-		echo "    git clone https://github.com/comfyanonymous/ComfyUI $(COMFYUI_DIR)"; \
-		echo "or name another place with COMFYUI_DIR=..., then run make comfyui again."; \
-	fi
+	@$(BIN)/python -m tests.comfyui.prepare
 
 clean:
 	rm -rf .venv demo card build dist *.egg-info .pytest_cache .ruff_cache

@@ -49,7 +49,8 @@ def measure_hands(
     for number in tqdm(range(scenes), desc="hands", unit="scene"):
         scene = render_scene(FIRST_SEED + number, SCENES[number % len(SCENES)], FRAMES, size, size)
         reference, conditions = scene_conditions(scene)
-        blur = measure_hand_blur(scene.pose, size, size, conditions.driving)
+        typical = model.config.motion.typical_sharpness
+        blur = measure_hand_blur(scene.pose, size, size, conditions.driving, typical=typical)
         clips = {"truth": to_float(scene.target)}
         for name, maps in {UNTOLD: None, **_maps(blur, size)}.items():
             given = dataclasses.replace(conditions, blur=maps)

@@ -4,7 +4,7 @@ import bisect
 import functools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -198,12 +198,17 @@ def _complaint(path: Path, cut: bool, count: int, total: int, seconds: float) ->
 
 
 def decode_frames(
-    path: Path, timeline: Timeline, start: int = 0, stop: int | None = None, alpha: bool = False
+    path: Path,
+    timeline: Timeline,
+    start: int = 0,
+    stop: int | None = None,
+    alpha: bool = False,
+    tell: Callable[[str], None] = logger.warning,
 ) -> Iterator[av.VideoFrame]:
     """Yield the frames start…stop of a file as they are stored, exactly as many as its timeline tells.
 
-    A frame that cannot be decoded is stood in for by the one before it (before the first: the first that can), and a
-    warning says how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing can be decoded.
+    A frame that cannot be decoded is stood in for by the one before it (before the first: the first that can), and
+    `tell` is told how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing decodes.
     """
     stop = len(timeline.times) if stop is None else min(stop, len(timeline.times))
     if start >= stop:
@@ -227,11 +232,9 @@ def decode_frames(
         raise InputError(f"{path} holds 0 frames that can be read: give a video with at least one frame")
     standing_in += stop - index
     if standing_in or corrupt:
-        logger.warning(
-            "%s is damaged: %d of %d frames can be read%s",
-            *(path, stop - start - standing_in, stop - start),
-            ", the frame before stands in for each of the others" if standing_in else f", {corrupt} of them in part",
-        )
+        how = "the frame before stands in for each of the others" if standing_in else f"{corrupt} of them in part"
+        where = "" if stop - start == len(timeline.times) else f" from frame {start} on"
+        tell(f"{path} is damaged: {stop - start - standing_in} of {stop - start} frames{where} can be read, {how}")
     for _ in range(index, stop):
         yield last
 
@@ -275,8 +278,8 @@ def _decode(
         if begin is not None:
             container.seek(begin, stream=stream, backward=True)
         for packet in packets_of(container, [stream]):
-            if isinstance(packet, av.FFmpegError):
-                continue
+            if isinstance(packet, av.FFmpegError) or not packet.size and packet.dts is not None:
+                continue  # an empty packet within the film says that the frame before stays (Theora, .avi)
             try:
                 frames = context.decode(packet if packet.size else None)
             except av.EOFError:

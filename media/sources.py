@@ -39,13 +39,13 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A video file."""
+    """A video file. told: what was warned of."""
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.told = path, set()
         self.timeline: Timeline = read_timeline(path)
         if self.timeline.complaint:
-            logger.warning(self.timeline.complaint)
+            self.tell(self.timeline.complaint)
         self.times, self.fps, self.start = self.timeline.times, self.timeline.fps, self.timeline.start
         first = next(decode_frames(path, self.timeline, 0, 1))
         self.orientation = orientation(first)
@@ -54,15 +54,21 @@ class FileSource:
         square = first.width if aspect == 1 else max(2, 2 * round(first.width * aspect / 2))
         self.size = self.orientation.size(square, first.height)
 
+    def tell(self, message: str) -> None:
+        """Warn of something once, however often frames are read again."""
+        if message not in self.told:
+            logger.warning(message)
+        self.told.add(message)
+
     def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
         lying = size and self.orientation.size(*size)
         to_rgb = ToRGB(ground, self.timeline.transfer, self.timeline.primaries, lying)
-        for frame in decode_frames(self.path, self.timeline, start, stop, alpha=True):
+        for frame in decode_frames(self.path, self.timeline, start, stop, True, self.tell):
             yield self.orientation.turn(to_rgb(frame))
 
     def planes(self, start: int, stop: int, mean: bool = False) -> Iterator[Plane]:
         to_rgb = ToRGB(0.0)
-        for frame in decode_frames(self.path, self.timeline, start, stop, alpha=True):
+        for frame in decode_frames(self.path, self.timeline, start, stop, True, self.tell):
             plane, alpha = self._plane(frame, to_rgb, mean)
             yield self.orientation.turn(plane), None if alpha is None else self.orientation.turn(alpha)
 

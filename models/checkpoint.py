@@ -41,8 +41,14 @@ def checkpoint_file(name: str | Path) -> Path:
     return BUNDLED if str(name) == "puppets" else Path(name)
 
 
-def save(path: str | Path, model: AnimationModel, vae: PatchAutoencoder | None = None, *,
-         dtype: torch.dtype | None = None, metadata: dict[str, str] | None = None) -> None:
+def save(
+    path: str | Path,
+    model: AnimationModel,
+    vae: PatchAutoencoder | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    metadata: dict[str, str] | None = None,
+) -> None:
     """Write one checkpoint; the file appears complete or not at all.
 
     Args:
@@ -114,8 +120,9 @@ def read_config(path: str | Path) -> ModelConfig:
         raise InputError(f"{path} has a configuration this version cannot read ({place}: {first['msg']})") from error
 
 
-def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32,
-         operations=nn) -> AnimationModel:
+def load(
+    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, operations=nn
+) -> AnimationModel:
     """Load the animation model of a checkpoint, ready for inference.
 
     On a CPU, weights already of type `dtype` stay in the file, mapped into memory and read when first used; all others
@@ -136,8 +143,13 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     return for_inference(model)
 
 
-def build(config: ModelConfig, tensors: dict[str, Tensor], device: str | torch.device = "cpu",
-          dtype: torch.dtype = torch.float32, operations=nn) -> AnimationModel:
+def build(
+    config: ModelConfig,
+    tensors: dict[str, Tensor],
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    operations=nn,
+) -> AnimationModel:
     """A model of all its tensors by name, ready for inference; see `load` for device, dtype and operations.
 
     `tensors` is empty afterwards: each is let go as soon as it is converted. What several names share stays shared.
@@ -153,8 +165,9 @@ def read_as_stored(path: str | Path, keep: Callable[[str], bool]) -> dict[str, T
     return _read(path, "cpu", None, keep)
 
 
-def load_codec(path: str | Path, device: str | torch.device = "cpu",
-               dtype: torch.dtype = torch.float32) -> LatentCodec | None:
+def load_codec(
+    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> LatentCodec | None:
     """The bundled autoencoder as a `LatentCodec`, or None when the checkpoint carries none.
 
     Raises:

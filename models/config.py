@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PATCH = 2  # latents a side of what reference lookups look up
+TYPICAL_SHARPNESS = 3200.0  # of hands in rendered pictures of 128 pixels; see MotionGuiderConfig.typical_sharpness
 
 
 class _Frozen(BaseModel):
@@ -65,6 +66,10 @@ class MotionGuiderConfig(_Frozen):
     # widths of the branch that reads the hands' motion-blur maps (HIA §3.2), as many as `channels`; None: no branch.
     # Not in paper: an encoder of its own; HIA paints the maps over the skeleton, and its ControlNet reads both as one
     blur: tuple[int, ...] | None = None
+    # Not in paper (HIA gives its sharpness no scale): the variance of the Laplacian, of grey values 0…255, of an
+    # ordinary hand in the training data, whose map says 0.5. It depends on the size of the pictures, as the variance
+    # does: a model trained at another size or on other footage has its own.
+    typical_sharpness: float = Field(TYPICAL_SHARPNESS, gt=0, allow_inf_nan=False)
     heads: int = 8
 
     @model_validator(mode="before")

@@ -6,7 +6,7 @@ Costs one pass over the weights, half a second to a second for every GB on one c
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,13 +20,13 @@ PART = 64  # tensors that share a mapping of their file, whose memory is free ag
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """Raise InputError, naming the first such tensor, where one holds NaN or infinity. source: for the message."""
-    for name, tensor in tensors.items():
-        if not is_finite(tensor):
-            wrong = int((~torch.isfinite(tensor.float())).sum())
-            raise InputError(
-                f"{source} holds {wrong} NaN or infinite values in {name} ({tensor.numel()} values): the training that "
-                "made it went wrong, or the file is damaged; give an earlier one, or get it anew"
-            )
+    name = first_not_finite(tensors.items())
+    if name is not None:
+        wrong, count = int((~torch.isfinite(tensors[name].float())).sum()), tensors[name].numel()
+        raise InputError(
+            f"{source} holds {wrong} NaN or infinite values in {name} ({count} values): the training that made it went "
+            "wrong, or the file is damaged; give an earlier one, or get it anew"
+        )
 
 
 def refuse_not_finite_in(path: str | Path, names: Collection[str] | None = None) -> None:
@@ -39,6 +39,11 @@ def refuse_not_finite_in(path: str | Path, names: Collection[str] | None = None)
     for start in range(0, len(names), PART):
         with open_safetensors(path) as file:
             refuse_not_finite({name: file.get_tensor(name) for name in names[start : start + PART]}, str(path))
+
+
+def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
+    """Name of the first tensor that holds NaN or infinity, or None."""
+    return next((name for name, tensor in tensors if not is_finite(tensor)), None)
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -28,8 +28,11 @@ class AnimationModel(nn.Module):
         self.config = config
         environment_channels = (config.latent.channels + 1) if config.environment else 0
         self.denoiser = UNet(
-            config.unet, in_channels=config.unet.in_channels + environment_channels, temporal=True,
-            lookup=patch_channels(config), operations=operations,
+            config.unet,
+            in_channels=config.unet.in_channels + environment_channels,
+            temporal=True,
+            lookup=patch_channels(config),
+            operations=operations,
         )
         self.reference = ReferenceNet(config, operations)
         self.motion = MotionGuider(config, operations)

@@ -15,7 +15,7 @@ from ..sampling.conditions import Fill, check_size, environment_frames, latent_m
 from ..sampling.inputs import fit_reference
 from . import host, host_checks, host_conds
 from .inputs import checked_conditioning, checked_depth, checked_image, chosen, mask_of, same_frames
-from .kinds import positive_and_negative, schema
+from .kinds import positive_and_negative, rare, schema
 
 CATEGORY = "Inhabit/conditions"
 MODEL_INPUT, NOISE_MASK = "model input", "noise mask"
@@ -33,7 +33,16 @@ class InhabitReference(io.ComfyNode):
             node_id="InhabitReference",
             display_name="Inhabit Reference",
             category=CATEGORY,
-            search_aliases=["character", "identity", "appearance", "animate anyone"],
+            search_aliases=[
+                "character",
+                "identity",
+                "appearance",
+                "animate anyone",
+                "replace character",
+                "character swap",
+                "swap character",
+                "reference image",
+            ],
             description="The character that shall perform. The negative conditioning is without it.",
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE of Inhabit Model Loader, or Stable Diffusion 1.5's."),
@@ -80,7 +89,19 @@ class InhabitMotion(io.ComfyNode):
             node_id="InhabitMotion",
             display_name="Inhabit Motion",
             category=CATEGORY,
-            search_aliases=["pose", "skeleton", "openpose", "dwpose", "driving"],
+            search_aliases=[
+                "pose",
+                "skeleton",
+                "openpose",
+                "dwpose",
+                "driving",
+                "pose transfer",
+                "motion transfer",
+                "retarget",
+                "mocap",
+                "motion capture",
+                "dance",
+            ],
             description="The motion to perform. Added to the positive side only, so that guidance pushes towards it.",
             inputs=[
                 *inputs,
@@ -131,7 +152,7 @@ class InhabitEnvironment(io.ComfyNode):
             node_id="InhabitEnvironment",
             display_name="Inhabit Environment",
             category=CATEGORY,
-            search_aliases=["background", "scene", "inpaint"],
+            search_aliases=["background", "scene", "inpaint", "video to video", "replace character"],
             description="The driving video without its character, and an empty latent of its length and size.",
             inputs=[
                 *inputs,
@@ -141,14 +162,16 @@ class InhabitEnvironment(io.ComfyNode):
                     "mask",
                     tooltip="1 where the new character may appear (Shape-Agnostic Mask). One a frame, or one for all.",
                 ),
-                io.Combo.Input(
+                rare(
+                    io.Combo.Input,
                     "fill",
                     options=list(get_args(Fill)),
                     default="blank",
                     optional=True,
                     tooltip="What fills the masked region: grey, as our models know it, mean colour, or surroundings.",
                 ),
-                io.Combo.Input(
+                rare(
+                    io.Combo.Input,
                     "mode",
                     options=[MODEL_INPUT, NOISE_MASK],
                     default=MODEL_INPUT,

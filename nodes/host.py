@@ -16,7 +16,6 @@ import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.model_sampling
-import comfy.ops
 import comfy.sd
 import comfy.supported_models_base
 import torch
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig, load, load_codec, read_config
-from ..models.checkpoint import CONFIG_KEY, apart, build, config_tensor
+from ..models.checkpoint import CONFIG_KEY, build, config_tensor
 from ..models.config import ScheduleConfig
 from ..models.from_files import assemble_files, read_vae
 from ..sampling.schedules import check_prediction, every_sigma
@@ -44,12 +43,12 @@ from .host_conds import (
     FrameCond,
     ReferenceCond,
 )
-from .host_foreign import UNetSettings, check_conditioning, check_patches
+from .host_foreign import UNetSettings, check_conditioning, check_patches, check_windows
+from .host_operations import operations_for
 from .host_preview import follow
 from .host_run import RUN, Run, start_run
+from .host_saving import KEY, HostedPatcher, given_for_saving, tensors_for_saving
 from .host_windows import plan_memory_for_one_window
-
-KEY = "inhabit"
 
 
 def load_model(path: Path) -> comfy.model_patcher.ModelPatcher:
@@ -72,14 +71,15 @@ def as_model(config: ModelConfig, make: Callable[..., AnimationModel]) -> comfy.
     settings = HostConfig(config)
     dtype = management.unet_dtype(device=device, supported_dtypes=settings.supported_inference_dtypes)
     settings.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device))
-    model = make(device=offload, dtype=dtype, operations=comfy.ops.pick_operations(dtype, settings.manual_cast_dtype))
-    patcher = comfy.model_patcher.ModelPatcher(HostedModel(settings, model, offload), device, offload)
+    model = make(device=offload, dtype=dtype, operations=operations_for(dtype, settings.manual_cast_dtype))
+    patcher = HostedPatcher(HostedModel(settings, model, offload), device, offload)
     reference = comfy.model_patcher.ModelPatcher(model.reference, device, offload)
     patcher.set_additional_models(KEY, [reference])
     patcher.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, follow)
     patcher.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, start_run)
     patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, plan_memory_for_one_window)
     patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, check_patches)
+    patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, check_windows)
     return patcher
 
 
@@ -179,13 +179,11 @@ class HostedModel(comfy.model_base.BaseModel):
                 out[key] = self._frame_cond(key, kwargs[key])
         return out
 
-    def state_dict_for_saving(self, clip_state_dict=None, vae_state_dict=None, clip_vision_state_dict=None) -> dict:
+    def state_dict_for_saving(self, *args, **kwargs) -> dict[str, Tensor]:
         """Return what core's ModelSave and Save Checkpoint write: all networks, so that our loader takes the file."""
-        tensors = {
-            **apart(self.diffusion_model.animation.state_dict()),
-            CONFIG_KEY: config_tensor(self.settings.config),
-        }
-        tensors |= {f"vae.{name}": tensor for name, tensor in (vae_state_dict or {}).items()}
+        denoiser, vae = given_for_saving(args, kwargs)
+        tensors = tensors_for_saving(self, denoiser) | {CONFIG_KEY: config_tensor(self.settings.config)}
+        tensors |= {f"vae.{name}": tensor for name, tensor in vae.items()}
         return self.settings.process_unet_state_dict_for_saving(tensors)
 
     def _frame_cond(self, key: str, value: Tensor) -> FrameCond:

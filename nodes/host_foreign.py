@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import comfy.context_windows
+
 from ..errors import InputError
 from .host_preview import begins
 
@@ -29,6 +31,35 @@ class UNetSettings(dict):
         raise InputError(
             f"a node asks for {name} of Stable Diffusion's UNet, to change its layers (FreeU and the like); "
             "Inhabit's models are built otherwise: take the node out"
+        )
+
+
+def check_windows(executor, patcher, noise_shape, *args, **kwargs):
+    """PREPARE_SAMPLING wrapper: see that core's own context windows, where those are set, can be right with our models.
+
+    Raises InputError for windows that do not cut the conditions (ComfyUI 0.3.64's), for an axis that is not the frames'
+    and for more frames at once than the model takes.
+    """
+    handler = (kwargs.get("model_options") or {}).get("context_handler")
+    if isinstance(handler, comfy.context_windows.IndexListContextHandler):
+        _check_core_windows(handler, noise_shape[0], patcher.model.settings.config.unet.motion_modules.max_frames)
+    return executor(patcher, noise_shape, *args, **kwargs)
+
+
+def _check_core_windows(handler, frames: int, longest: int) -> None:
+    if handler.dim != 0:
+        raise InputError(f"context windows have dim {handler.dim}; frames are the latent batch here: give dim 0")
+    if handler.context_length < frames and not hasattr(comfy.context_windows, "slice_cond"):
+        raise InputError(
+            "the context windows of this ComfyUI do not cut conditions to the window: "
+            "use Inhabit Context Windows instead, or a newer ComfyUI"
+        )
+    before = int(getattr(handler, "causal_window_fix", False))
+    if min(handler.context_length + before, frames) > longest:
+        more = " and the frame before them (causal_window_fix)" if before else ""
+        raise InputError(
+            f"context windows of {handler.context_length} frames{more}; the model takes at most {longest} at once: "
+            "give a shorter context_length"
         )
 
 

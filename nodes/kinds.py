@@ -20,6 +20,13 @@ def schema(**fields) -> io.Schema:
     return io.Schema(**{name: value for name, value in fields.items() if name in known})
 
 
+def rare(kind: type[io.Input], name: str, **options) -> io.Input:
+    """An input that most people never change: folded away as "advanced" where this ComfyUI knows it, after 0.3.64."""
+    if "advanced" in inspect.signature(kind).parameters:
+        options["advanced"] = True
+    return kind(name, **options)
+
+
 def positive_and_negative() -> tuple[list[io.Input], list[io.Output]]:
     """The pair of CONDITIONING inputs and outputs of every node that adds a condition."""
     inputs = [

@@ -27,7 +27,7 @@ class InhabitModelLoader(io.ComfyNode):
             node_id="InhabitModelLoader",
             display_name="Inhabit Model Loader",
             category="Inhabit",
-            search_aliases=["animate anyone", "character animation", "load inhabit"],
+            search_aliases=["animate anyone", "character animation", "wan animate", "video to video", "load inhabit"],
             description="Loads an Inhabit checkpoint. The bundled inhabit-puppets knows rendered puppets only.",
             inputs=[
                 io.Combo.Input(

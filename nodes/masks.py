@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..perception import feather as soften
-from ..perception import mask_preview, shape_agnostic_mask
+from ..perception import held, mask_preview, shape_agnostic_mask
 from .inputs import checked_image, checked_mask, same_frames
-from .kinds import schema
+from .kinds import rare, schema
 
 
 class InhabitShapeAgnosticMask(io.ComfyNode):
@@ -19,7 +19,14 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
             node_id="InhabitShapeAgnosticMask",
             display_name="Inhabit Shape-Agnostic Mask",
             category="Inhabit/masks",
-            search_aliases=["formulated mask", "block mask", "blockify", "grow mask"],
+            search_aliases=[
+                "formulated mask",
+                "block mask",
+                "blockify",
+                "grow mask",
+                "replace character",
+                "wan animate",
+            ],
             description="Covers the character by blocks, so that the new character may have another outline.",
             inputs=[
                 io.Mask.Input("mask", tooltip="1 on the character, one a frame; above 0.1 counts."),
@@ -30,15 +37,21 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     max=512,
                     tooltip="About how large a block is in pixels, where no number of blocks is given.",
                 ),
-                io.Int.Input(
+                rare(
+                    io.Int.Input,
                     "blocks_high",
                     default=0,
                     min=0,
                     max=512,
                     tooltip="Blocks over the height; 0: by block_px.",
                 ),
-                io.Int.Input(
-                    "blocks_wide", default=0, min=0, max=512, tooltip="Blocks over the width; 0: by block_px."
+                rare(
+                    io.Int.Input,
+                    "blocks_wide",
+                    default=0,
+                    min=0,
+                    max=512,
+                    tooltip="Blocks over the width; 0: by block_px.",
                 ),
                 io.Boolean.Input(
                     "stable", default=False, tooltip="One grid for the whole clip, so that the blocks do not flicker."
@@ -50,7 +63,8 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     max=64,
                     tooltip="Block edges lie on multiples of this many pixels; 8 for WanAnimateToVideo.",
                 ),
-                io.Int.Input(
+                rare(
+                    io.Int.Input,
                     "stable_frames",
                     default=0,
                     min=0,
@@ -58,7 +72,8 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     optional=True,
                     tooltip="With stable: a new grid every so many frames, for a character that walks far. 0: one.",
                 ),
-                io.Int.Input(
+                rare(
+                    io.Int.Input,
                     "grow",
                     default=0,
                     min=0,
@@ -66,7 +81,8 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     optional=True,
                     tooltip="Pixels the character grows by before it is covered; more never covers less.",
                 ),
-                io.Int.Input(
+                rare(
+                    io.Int.Input,
                     "feather",
                     default=0,
                     min=0,
@@ -75,6 +91,15 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     tooltip="Pixels over which the finished mask fades outward. Keep 0 for Inhabit Environment.",
                 ),
                 io.Image.Input("image", optional=True, tooltip="The video to show the mask on, in the preview."),
+                rare(
+                    io.Int.Input,
+                    "hold",
+                    default=0,
+                    min=0,
+                    max=256,
+                    optional=True,
+                    tooltip="Frames that what was covered stays covered; 3 for character_mask of WanAnimateToVideo.",
+                ),
             ],
             outputs=[
                 io.Mask.Output("mask_out", display_name="mask"),
@@ -95,6 +120,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
         grow: int = 0,
         feather: int = 0,
         image=None,
+        hold: int = 0,
     ) -> io.NodeOutput:
         mask = checked_mask(mask, "mask")
         if image is not None:
@@ -110,5 +136,6 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
             stable_frames=stable_frames or None,
             grow=grow,
         )
+        mask = held(mask, hold) if hold else mask
         mask = soften(mask, feather) if feather else mask
         return io.NodeOutput(mask, mask_preview(mask, image))

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..sampling.paste_back import paste_back
 from .inputs import checked_image, mask_of, same_frames
-from .kinds import schema
+from .kinds import rare, schema
 
 
 class InhabitPasteBack(io.ComfyNode):
@@ -18,7 +18,7 @@ class InhabitPasteBack(io.ComfyNode):
             node_id="InhabitPasteBack",
             display_name="Inhabit Paste Back",
             category="Inhabit",
-            search_aliases=["composite", "restore background", "original pixels", "uncrop"],
+            search_aliases=["composite", "restore background", "original pixels", "uncrop", "replace character"],
             description="Puts the driving video's exact pixels back wherever the model did not draw.",
             inputs=[
                 io.Image.Input("result", tooltip="What the model drew, decoded."),
@@ -31,7 +31,8 @@ class InhabitPasteBack(io.ComfyNode):
                     max=512,
                     tooltip="Pixels outside the region over which the result fades into the video. 0: a hard edge.",
                 ),
-                io.Int.Input(
+                rare(
+                    io.Int.Input,
                     "grow",
                     default=-1,
                     min=-1,

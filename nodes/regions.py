@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..perception import blur_maps, hand_face_regions, measure_hand_blur, override_sharpness
+from ..models.config import TYPICAL_SHARPNESS
+from ..perception import blur_maps, face_crops, hand_face_regions, measure_hand_blur, override_sharpness
+from . import host
 from .inputs import check_video, checked_image, checked_poses
-from .kinds import PoseKeypoint, schema
+from .kinds import PoseKeypoint, rare, schema
 
-WIDTH_AND_HEIGHT = {"default": 128, "min": 8, "max": 8192, "step": 8, "tooltip": "Of the driving video."}
+WIDTH_AND_HEIGHT = {"default": 512, "min": 8, "max": 8192, "step": 8, "tooltip": "Of the driving video, in pixels."}
 
 
 class InhabitHandFaceRegions(io.ComfyNode):
@@ -20,8 +23,8 @@ class InhabitHandFaceRegions(io.ComfyNode):
             node_id="InhabitHandFaceRegions",
             display_name="Inhabit Hand and Face Regions",
             category="Inhabit/masks",
-            search_aliases=["hand mask", "face mask", "contact", "keypoints to mask"],
-            description="Masks of hands, faces and of their contact, from pose keypoints.",
+            search_aliases=["hand mask", "face mask", "face crop", "contact", "keypoints to mask", "wan animate"],
+            description="Masks of hands, faces and of their contact, from pose keypoints; square pictures of the face.",
             inputs=[
                 PoseKeypoint.Input("pose", tooltip="One entry a frame, in pixels or 0…1; missing parts may be empty."),
                 io.Int.Input("width", **WIDTH_AND_HEIGHT),
@@ -34,18 +37,40 @@ class InhabitHandFaceRegions(io.ComfyNode):
                     step=1.0,
                     tooltip="Pixels that every region grows by. Contact is where the grown hands and face overlap.",
                 ),
+                io.Image.Input(
+                    "image", optional=True, tooltip="The driving video, of the pose's length, to cut the face out of."
+                ),
+                rare(
+                    io.Int.Input,
+                    "face_size",
+                    default=512,
+                    min=8,
+                    max=2048,
+                    step=8,
+                    optional=True,
+                    tooltip="Side of face_crop in pixels; WanAnimateToVideo works with 512.",
+                ),
             ],
             outputs=[
                 io.Mask.Output("hands", tooltip="1 on both hands of everybody in the frame."),
                 io.Mask.Output("face", tooltip="1 on the faces."),
                 io.Mask.Output("contact", tooltip="1 where a hand is on a face."),
+                io.Image.Output(
+                    "face_crop", tooltip="Needs the image input. A square around the first person's face, every frame."
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, pose, width: int, height: int, dilation: float) -> io.NodeOutput:
-        regions = hand_face_regions(checked_poses(pose), width, height, dilation)
-        return io.NodeOutput(regions.hands, regions.face, regions.contact)
+    def execute(cls, pose, width: int, height: int, dilation: float, image=None, face_size: int = 512) -> io.NodeOutput:
+        poses = checked_poses(pose)
+        faces = ExecutionBlocker("face_crop needs the image input")
+        if image is not None:
+            image = checked_image(image, "image")
+            check_video("image", image, len(poses), width, height)
+            faces = face_crops(poses, image, face_size)
+        regions = hand_face_regions(poses, width, height, dilation)
+        return io.NodeOutput(regions.hands, regions.face, regions.contact, faces)
 
 
 class InhabitMotionBlur(io.ComfyNode):
@@ -72,6 +97,11 @@ class InhabitMotionBlur(io.ComfyNode):
                 io.Image.Input(
                     "driving", optional=True, tooltip="Measure the sharpness there; without it every hand is medium."
                 ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="What counts as sharp is what it was trained with; without it, as for inhabit-puppets.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -85,11 +115,12 @@ class InhabitMotionBlur(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, pose, width: int, height: int, sharpness_override: str, driving=None) -> io.NodeOutput:
+    def execute(cls, pose, width: int, height: int, sharpness_override: str, driving=None, model=None) -> io.NodeOutput:
         poses = checked_poses(pose)
         if driving is not None:
             driving = checked_image(driving, "driving")
             check_video("driving", driving, len(poses), width, height)
-        blur = measure_hand_blur(poses, width, height, driving)
+        typical = TYPICAL_SHARPNESS if model is None else host.model_config(model).motion.typical_sharpness
+        blur = measure_hand_blur(poses, width, height, driving, typical=typical)
         blur = override_sharpness(blur, sharpness_override)
         return io.NodeOutput(blur_maps(blur, width, height), blur.sharpness.flatten().tolist())

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import host_clips, host_sampling
+from ..errors import InputError
+from . import host, host_clips, host_sampling
 from .inputs import chosen, number
-from .kinds import schema
+from .kinds import rare, schema
 
 CATEGORY = "Inhabit/sampling"
 LENGTH_TOOLTIP = "Frames denoised together, at most as many as the model was trained on (16 suits inhabit-puppets)."
+OWN = 0  # of steps and length: the model's own number
+STEPS = {
+    "default": OWN,
+    "min": OWN,
+    "max": 1000,
+    "tooltip": "Denoising steps. 0: the model's own number, 3 for inhabit-puppets and 25 for full-size models.",
+}
 OVERLAP_TOOLTIP = "Frames that neighbouring windows share. More is smoother and slower."
 LONG_VIDEO = ["windows", "clips"]
+
+
+def own_steps(model, steps: int) -> int:
+    """Return `steps`, for 0 the model's own number. Raises InputError for 0 with a model that has none."""
+    if steps != OWN:
+        return steps
+    if not isinstance(getattr(model, "model", None), host.HostedModel):
+        raise InputError("steps is 0, the model's own number, which only Inhabit's models have; give 1 to 1000")
+    return host.model_config(model).sampling.steps
 
 
 class InhabitContextWindows(io.ComfyNode):
@@ -32,7 +49,8 @@ class InhabitContextWindows(io.ComfyNode):
                 ),
                 io.Int.Input("length", default=16, min=1, max=256, tooltip=LENGTH_TOOLTIP),
                 io.Int.Input("overlap", default=4, min=0, max=255, tooltip=OVERLAP_TOOLTIP),
-                io.Boolean.Input(
+                rare(
+                    io.Boolean.Input,
                     "random_offset",
                     default=True,
                     tooltip="Move all windows by a random number of frames at every step: no seam stays in place.",
@@ -55,7 +73,23 @@ class InhabitWindowedSampler(io.ComfyNode):
             node_id="InhabitWindowedSampler",
             display_name="Inhabit Windowed Sampler",
             category=CATEGORY,
-            search_aliases=["animate", "ksampler", "video sampler", "long video"],
+            search_aliases=[
+                "animate",
+                "animate anyone",
+                "wan animate",
+                "character animation",
+                "video to video",
+                "vid2vid",
+                "pose transfer",
+                "motion transfer",
+                "replace character",
+                "character replacement",
+                "character swap",
+                "dance",
+                "ksampler",
+                "video sampler",
+                "long video",
+            ],
             description="Samples a video of any length. Gives what `inhabit animate` gives with the same seed.",
             inputs=[
                 io.Model.Input("model", tooltip="From Inhabit Model Loader or Inhabit Assemble Model."),
@@ -70,28 +104,38 @@ class InhabitWindowedSampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Of the initial noise and the window offsets.",
                 ),
-                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Denoising steps; 3 suit inhabit-puppets."),
+                io.Int.Input("steps", **STEPS),
                 io.Float.Input(
                     "cfg",
                     default=1.0,
                     min=0.0,
                     max=30.0,
                     step=0.1,
-                    tooltip="How strongly reference and motion are followed. 1 needs half the time.",
+                    tooltip="How strongly reference and motion are followed. 1 needs half the time and suits "
+                    "inhabit-puppets; about 3.5 suits full-size models.",
                 ),
-                io.Combo.Input(
+                rare(
+                    io.Combo.Input,
                     "sampler",
                     options=host_sampling.SAMPLERS,
                     default="euler",
                     tooltip="euler is deterministic DDIM here.",
                 ),
-                io.Combo.Input(
+                rare(
+                    io.Combo.Input,
                     "scheduler",
                     options=host_sampling.SCHEDULERS,
                     default=host_sampling.TRAILING,
                     tooltip="trailing starts at the noisiest step the model was trained on; the others are core's.",
                 ),
-                io.Int.Input("length", default=16, min=1, max=256, tooltip=LENGTH_TOOLTIP),
+                io.Int.Input(
+                    "length",
+                    default=OWN,
+                    min=OWN,
+                    max=256,
+                    tooltip="Frames denoised together. 0: the model's own number, 16 for inhabit-puppets and 24 for "
+                    "full-size models. At most as many as the model was trained on.",
+                ),
                 io.Int.Input("overlap", default=4, min=0, max=255, tooltip=OVERLAP_TOOLTIP),
                 io.Combo.Input(
                     "long_video",
@@ -124,9 +168,9 @@ class InhabitWindowedSampler(io.ComfyNode):
         chosen(scheduler, host_sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
         host_sampling.check_inputs(model, positive, negative, latent)
-        how = host_sampling.Sampling(
-            number(cfg, "cfg"), sampler, host_sampling.sigmas_for(model, scheduler, steps), seed
-        )
+        sigmas = host_sampling.sigmas_for(model, scheduler, own_steps(model, steps))
+        how = host_sampling.Sampling(number(cfg, "cfg"), sampler, sigmas, seed)
+        length = host.model_config(model).sampling.window if length == OWN else length
         if long_video == "clips":
             return io.NodeOutput(host_clips.sample_clips(model, positive, negative, latent, how, length, overlap))
         model = host_sampling.with_windows(model, length, overlap, random_offset=True)

@@ -21,7 +21,7 @@ class InhabitSampleScene(io.ComfyNode):
             node_id="InhabitSampleScene",
             display_name="Inhabit Sample Scene",
             category="Inhabit",
-            search_aliases=["puppet", "test scene", "example", "synthetic"],
+            search_aliases=["puppet", "test scene", "example", "demo", "synthetic", "dance"],
             description="Renders a puppet scene by seed: driving video, pose, depth, masks and the exact answer.",
             inputs=[
                 io.Combo.Input("kind", options=list(KINDS), default=KINDS[0], tooltip="What the character does."),
@@ -33,7 +33,13 @@ class InhabitSampleScene(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Everything follows from it. 900000 and above were never trained on.",
                 ),
-                io.Int.Input("frames", default=48, min=1, max=4096, tooltip="Length of the video."),
+                io.Int.Input(
+                    "frames",
+                    default=24,
+                    min=1,
+                    max=4096,
+                    tooltip="Length of the video; the motion is made for 24 a second.",
+                ),
                 io.Int.Input("width", default=128, min=96, max=512, step=8, tooltip="In pixels."),
                 io.Int.Input("height", default=128, min=96, max=512, step=8, tooltip="In pixels."),
             ],

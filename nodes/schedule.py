@@ -8,7 +8,7 @@ from ..errors import InputError
 from . import host_schedule
 from .inputs import checked_latent
 from .kinds import schema
-from .sampler import CATEGORY
+from .sampler import CATEGORY, STEPS, own_steps
 
 AUTOMATIC = 0.0  # γ by the size of the latent
 
@@ -65,11 +65,11 @@ class InhabitTrailingSigmas(io.ComfyNode):
             description="Steps that begin at the noisiest one the model was trained on. For SamplerCustomAdvanced.",
             inputs=[
                 io.Model.Input("model", tooltip="Shifted by Inhabit Shifted SNR, the steps are, too."),
-                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Denoising steps; 3 suit inhabit-puppets."),
+                io.Int.Input("steps", **STEPS),
             ],
             outputs=[io.Sigmas.Output("sigmas")],
         )
 
     @classmethod
     def execute(cls, model, steps: int) -> io.NodeOutput:
-        return io.NodeOutput(host_schedule.trailing_sigmas(model, steps))
+        return io.NodeOutput(host_schedule.trailing_sigmas(model, own_steps(model, steps)))

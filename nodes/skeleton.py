@@ -19,12 +19,14 @@ class InhabitSkeletonRenderer(io.ComfyNode):
             node_id="InhabitSkeletonRenderer",
             display_name="Inhabit Skeleton Renderer",
             category="Inhabit/motion",
-            search_aliases=["openpose", "dwpose", "draw pose", "pose to image"],
+            search_aliases=["openpose", "dwpose", "draw pose", "pose to image", "mocap", "motion capture", "retarget"],
             description="Draws pose keypoints as skeletons, and keeps depth on the skeleton only (structured depth).",
             inputs=[
                 PoseKeypoint.Input("pose", tooltip="One entry a frame, in pixels or 0…1; missing parts may be empty."),
-                io.Int.Input("width", default=128, min=8, max=8192, step=8, tooltip="Of the driving video."),
-                io.Int.Input("height", default=128, min=8, max=8192, step=8, tooltip="Of the driving video."),
+                io.Int.Input("width", default=512, min=8, max=8192, step=8, tooltip="Of the driving video, in pixels."),
+                io.Int.Input(
+                    "height", default=512, min=8, max=8192, step=8, tooltip="Of the driving video, in pixels."
+                ),
                 io.Image.Input("depth", optional=True, tooltip="Depth video of this length and size, white is near."),
             ],
             outputs=[

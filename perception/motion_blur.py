@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..media.arrays import to_uint8
 from ..media.opencv import cv2
 from ..media.pose import Pose, parse_poses
+from ..models.config import TYPICAL_SHARPNESS
 from .regions import fill_hull
 
 HANDS = ("left", "right")
@@ -24,7 +25,7 @@ FASTEST = 0.1  # Not in paper: a movement of this share of the frame's side in o
 MARGIN = 0.25  # of the hand's longer side, around it
 CHUNK = 16  # frames that exist as 8-bit pictures at once
 FAINTEST = 1 / 255  # the smallest sharpness in a map's hands, which 8-bit pictures keep
-SMALLEST_CROP = 8  # pixels a side: below this a Laplacian tells nothing
+SMALLEST_CROP = 7  # pixels a side: below this a Laplacian tells nothing
 WORDS = {"blurred": 0.1, "sharp": 0.9}
 OVERRIDE = re.compile(r"(left|right|both)(?:\s+(\d+)(?:\s*-\s*(\d*))?)?\s+(sharp|blurred|[0-9.]+)")
 
@@ -35,7 +36,7 @@ class HandBlur:
 
     points: (F, 2, 21, 3) keypoints in pixels and scores, 0 = missing.
     movement: (F, 2, 2) mean movement in x and y since the last frame, pixels.
-    sharpness: (F, 2) 0…1, 0.5 is the clip's median; 0 where a hand is missing.
+    sharpness: (F, 2) 0…1, 0.5 is an ordinary hand's; 0 where a hand is missing.
     """
 
     points: np.ndarray
@@ -50,7 +51,7 @@ def measure_hand_blur(
     driving_FHWC: Tensor | None = None,
     *,
     before: Sequence[Sequence[Pose]] | None = None,
-    typical: float | None = None,
+    typical: float = TYPICAL_SHARPNESS,
 ) -> HandBlur:
     """Measure how the hands of a clip move, and how sharp they are in the driving video (HIA eq. 3).
 
@@ -62,7 +63,8 @@ def measure_hand_blur(
     driving_FHWC: IMAGE (F, H, W, 3), 0…1, of width × height pixels and as many frames as poses; or what gives such
     frames when it is sliced.
     before: the poses one frame before each of `poses`, for frames that do not follow each other; None: they do.
-    typical: the variance of an ordinary hand, grey values of 0…255; None: the clip's median.
+    typical: the variance of an ordinary hand, grey values of 0…255: the scale that the model was trained with, its
+        config's `motion.typical_sharpness`.
     Raises InputError where driving video and poses differ in length or size.
     """
     if len(poses) and isinstance(poses[0], dict):
@@ -113,6 +115,7 @@ def blur_maps(blur: HandBlur, width: int, height: int) -> Tensor:
 
     Red and green are the movement in x and y, 0.5 is none and 0 or 1 a tenth of the frame's side or more; blue is the
     sharpness, at least 1/255 on the hands, 0 off them: so a model knows where they are.
+    # Not in paper: pictures of their own; HIA paints both over the hands of the skeleton picture.
     """
     maps = np.zeros((len(blur.points), height, width, 3), np.float32)
     maps[..., :2] = 0.5
@@ -190,7 +193,7 @@ def laplacian_variance(driving: np.ndarray, points: np.ndarray) -> np.ndarray:
             low, high = inside.min(axis=0), inside.max(axis=0)
             margin = MARGIN * (high - low).max()
             left, top = np.floor(low - margin).astype(int).clip(0)
-            right, bottom = np.ceil(high + margin).astype(int).clip(0) + 1
+            right, bottom = np.ceil(high + margin).astype(int).clip(0)
             crop = grey[top:bottom, left:right]
             if min(crop.shape) >= SMALLEST_CROP:
                 variance[frame, hand] = cv2.Laplacian(crop, cv2.CV_64F).var()
@@ -203,8 +206,5 @@ def _variance_in_chunks(driving_FHWC: Tensor, points: np.ndarray) -> np.ndarray:
     return np.concatenate([laplacian_variance(to_uint8(driving_FHWC[part]), points[part]) for part in parts])
 
 
-def _relative(variance: np.ndarray, present: np.ndarray, typical: float | None) -> np.ndarray:
-    measured = variance[variance > 0]
-    if typical is None:
-        typical = np.median(measured) if len(measured) else 1.0
+def _relative(variance: np.ndarray, present: np.ndarray, typical: float) -> np.ndarray:
     return np.where(present, np.where(variance > 0, variance / (variance + typical), 0.5), 0.0)

@@ -1,8 +1,9 @@
 """Skeleton pictures in the look that OpenPose and DWPose made common.
 
 Body: 18 joints and 17 limbs in the colours of a wheel of 18 hues, limbs at 60 % brightness; hands: 20 bones in a
-rainbow with blue joints; face: white dots. All widths are in proportion to the picture's short side (512 px gives
-the usual widths), so that the same pose looks the same at every size.
+rainbow with blue joints; face: white dots. All is anti-aliased, so that every point lies where it is said to, and all
+widths are in proportion to the picture's short side (512 px gives the usual widths), so that the same pose looks the
+same at every size.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,8 @@ LIMB_RADIUS, JOINT_RADIUS, HAND_JOINT_RADIUS, FACE_RADIUS = 4.0, 4.0, 4.0, 3.0
 HAND_BONE_WIDTH = 2.0
 LIMB_BRIGHTNESS = 0.6
 SKELETON_THRESHOLD = 0.1  # Not in paper: a skeleton picture counts as "on" where its brightest channel exceeds this
-SHIFT = 4  # OpenCV drawing coordinates carry this many binary places
+SOFT_EDGE = 0.17  # pixels that OpenCV's anti-aliased edges add on every side to what its hard ones draw
+SHIFT = 6  # OpenCV drawing coordinates carry this many binary places
 
 
 def render_skeleton(
@@ -117,26 +119,29 @@ def _draw_body(canvas: np.ndarray, body: np.ndarray, factor: int) -> None:
     colours = _wheel(18, 18)
     centre, half = (starts + ends) / 2, (ends - starts) / 2
     length = np.linalg.norm(half, axis=1, keepdims=True).clip(1e-6)
-    across = half[:, ::-1] * (-1, 1) / length * (LIMB_RADIUS * _unit(canvas) / factor)
+    across = half[:, ::-1] * (-1, 1) / length * ((LIMB_RADIUS * _unit(canvas) - SOFT_EDGE) / factor)
     ellipse = _unit_ellipse()
     outline = centre[:, None] + half[:, None] * ellipse[None, :, :1] + across[:, None] * ellipse[None, :, 1:]
     for index, polygon in zip(present, _fixed(outline, factor), strict=True):
         colour = tuple(channel * LIMB_BRIGHTNESS for channel in colours[index])
-        cv2.fillConvexPoly(canvas, polygon, colour, lineType=cv2.LINE_8, shift=SHIFT)
+        cv2.fillConvexPoly(canvas, polygon, colour, lineType=cv2.LINE_AA, shift=SHIFT)
     _draw_dots(canvas, body, factor, JOINT_RADIUS, colours)
 
 
 def _draw_hand(canvas: np.ndarray, hand: np.ndarray, factor: int) -> None:
     present, starts, ends = _bones(hand, HAND_BONES)
     colours = _wheel(20, 20)
-    thickness = max(1, round(HAND_BONE_WIDTH * _unit(canvas)))
-    for index, start, end in zip(present, _fixed(starts, factor), _fixed(ends, factor), strict=True):
-        cv2.line(canvas, start, end, colours[index], thickness, cv2.LINE_8, SHIFT)
+    along = ends - starts
+    length = np.linalg.norm(along, axis=1, keepdims=True).clip(1e-6)
+    across = along[:, ::-1] * (-1, 1) / length * ((HAND_BONE_WIDTH / 2 * _unit(canvas) - SOFT_EDGE) / factor)
+    outline = np.stack([starts + across, ends + across, ends - across, starts - across], axis=1)
+    for index, polygon in zip(present, _fixed(outline, factor), strict=True):
+        cv2.fillConvexPoly(canvas, polygon, colours[index], lineType=cv2.LINE_AA, shift=SHIFT)
     _draw_dots(canvas, hand, factor, HAND_JOINT_RADIUS, [(0, 0, 255)] * len(hand))
 
 
 def _draw_dots(canvas: np.ndarray, points: np.ndarray, factor: int, radius: float, colours: Sequence[tuple]) -> None:
-    radius = round(radius * _unit(canvas) * (1 << SHIFT))
+    radius = round((radius * _unit(canvas) - SOFT_EDGE) * (1 << SHIFT))
     present = np.flatnonzero(points[:, 2] > 0)
     for index, centre in zip(present.tolist(), _fixed(points[present, :2], factor).tolist(), strict=True):
-        cv2.circle(canvas, centre, radius, colours[index], cv2.FILLED, cv2.LINE_8, SHIFT)
+        cv2.circle(canvas, centre, radius, colours[index], cv2.FILLED, cv2.LINE_AA, SHIFT)

@@ -112,21 +112,35 @@ def clip_pixels(pictures_BHWC: Tensor) -> Tensor:
     return (pixels - mean.to(pixels)) / std.to(pixels)
 
 
-def image_context(path: str | Path, picture: Tensor, width: int, device: str = "cpu") -> Tensor:
-    """CLIP's image embedding of the character (1, H, W, 3) 0…1 → context (1, 1, width) for the cross-attention.
+class ImageEncoder:
+    """CLIP's vision tower, loaded once: pictures of characters → context for the cross-attention.
 
-    picture: as it is in its file, not shrunk to the frames' size.
     path: a transformers folder (config.json and model.safetensors) or a file of ViT-L/14, see `read_weights`.
     Raises InputError when it is missing, no CLIP vision model, of another embedding width, or holds NaN or infinity.
     """
-    model = _load_clip(_existing(path, "--clip-vision", "image_encoder"))
-    if model.config.projection_dim != width:
-        raise InputError(
-            f"the CLIP in {path} embeds in {model.config.projection_dim} numbers, the model reads {width}: "
-            "give the CLIP that belongs to the model"
-        )
-    with torch.inference_mode():
-        return model.to(device)(clip_pixels(picture).to(device)).image_embeds.unsqueeze(1).float().cpu()
+
+    def __init__(self, path: str | Path, width: int, device: str = "cpu") -> None:
+        model = _load_clip(_existing(path, "--clip-vision", "image_encoder"))
+        if model.config.projection_dim != width:
+            raise InputError(
+                f"the CLIP in {path} embeds in {model.config.projection_dim} numbers, the model reads {width}: "
+                "give the CLIP that belongs to the model"
+            )
+        self.model, self.device = model.to(device).train(False).requires_grad_(False), torch.device(device)
+
+    @torch.no_grad()
+    def __call__(self, pictures_BHWC: Tensor) -> Tensor:
+        """Pictures (B, H, W, 3) 0…1 → float32 (B, 1, width), on the encoder's device; always in float32."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.model(clip_pixels(pictures_BHWC.float()).to(self.device)).image_embeds.unsqueeze(1).float()
+
+
+def image_context(path: str | Path, picture: Tensor, width: int, device: str = "cpu") -> Tensor:
+    """CLIP's image embedding of the character (1, H, W, 3) 0…1 → context (1, 1, width); see `ImageEncoder`.
+
+    picture: as it is in its file, not shrunk to the frames' size.
+    """
+    return ImageEncoder(path, width, device)(picture).cpu()
 
 
 def _load_clip(path: Path) -> nn.Module:

@@ -286,7 +286,10 @@ def solve(rig: Rig, c: Controls) -> np.ndarray:
 
 
 def project(points: np.ndarray, scale: float, origin: tuple[float, float], tilt: float = 0.12) -> np.ndarray:
-    """Points (…, 3) in body heights → x, y in pixels and z in body heights: orthographic, from slightly above."""
+    """Points (…, 3) in body heights → x, y in pixels and z in body heights: orthographic, from slightly above.
+
+    Pixels are continuous: the picture's left edge is x = 0, the centre of its first pixel 0.5.
+    """
     result = np.empty_like(points)
     sine, cosine = np.sin(tilt), np.cos(tilt)
     result[..., 0] = origin[0] + scale * points[..., 0]
@@ -305,7 +308,7 @@ def keypoints(points: np.ndarray, width: int, height: int) -> dict:
 
     An ear that the head hides scores 0. Points behind other things still score 1: their place is known exactly.
     """
-    inside = ((points[:, :2] >= 0) & (points[:, :2] <= (width - 1, height - 1))).all(1)
+    inside = ((points[:, :2] >= 0) & (points[:, :2] <= (width, height))).all(1)
     inside[16:18] &= points[16:18, 2] > points[HEAD, 2] - 0.05
     person = {
         "pose_keypoints_2d": _flat(points[BODY], inside[BODY]),

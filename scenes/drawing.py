@@ -19,7 +19,7 @@ OBJECT: Mark = (0, 255, 0, 0)
 HAND: Mark = (255, 0, 255, 0)
 FACE: Mark = (255, 0, 0, 255)
 
-_SHIFT = 4
+_SHIFT = 6  # OpenCV's fixed-point coordinates carry this many binary places
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 7)
 _ARC_COS, _ARC_SIN = np.cos(_ARC), np.sin(_ARC)
 _TURN = np.linspace(0, 2 * np.pi, 20, endpoint=False)
@@ -63,11 +63,20 @@ def smooth_closed(points: np.ndarray, rounds: int = 1) -> np.ndarray:
     return points
 
 
+def _fill(picture: np.ndarray, shape: list[np.ndarray], colour: tuple[int, ...]) -> None:
+    """Fill a polygon in OpenCV's fixed-point coordinates: convex ones exactly, others to whole rows of the canvas."""
+    if cv2.isContourConvex(shape[0]):
+        cv2.fillConvexPoly(picture, shape[0], colour, cv2.LINE_AA, _SHIFT)
+    else:
+        cv2.fillPoly(picture, shape, colour, cv2.LINE_AA, _SHIFT)
+
+
 class Canvas:
     """A supersampled picture that is painted back to front.
 
-    Coordinates are final pixels with (0, 0) at the centre of the first pixel. `paint` (H·s, W·s, 4) uint8 holds red,
-    green, blue and depth (255 = near); `marks` (H·s, W·s, 4) uint8 holds the character, object, hands and face masks.
+    Coordinates are continuous pixels of the final picture, as keypoints have them: the left edge is x = 0, the centre
+    of the first pixel 0.5. `paint` (H·s, W·s, 4) uint8 holds red, green, blue and depth (255 = near); `marks`
+    (H·s, W·s, 4) uint8 holds the character, object, hands and face masks.
     A shape painted later covers earlier ones in both, so that masks show what is visible.
     """
 
@@ -77,7 +86,7 @@ class Canvas:
         self.line = max(1, int(round(line * scale)))
         self.marks = np.zeros(base.shape, np.uint8)
         self._factor = scale * (1 << _SHIFT)
-        self._offset = (0.5 * scale - 0.5) * (1 << _SHIFT)
+        self._offset = -0.5 * (1 << _SHIFT)  # OpenCV counts from the centre of the first pixel
 
     def fixed(self, points: np.ndarray) -> np.ndarray:
         """Points in pixels → fixed-point canvas coordinates for OpenCV."""
@@ -88,11 +97,11 @@ class Canvas:
     ) -> None:
         """Fill a polygon (N, 2), with an outline when a colour for it is given."""
         shape = [self.fixed(points)]
-        cv2.fillPoly(self.paint, shape, (*colour, depth), cv2.LINE_AA, _SHIFT)
+        _fill(self.paint, shape, (*colour, depth))
         if outline is not None:
             cv2.polylines(self.paint, shape, True, (*outline, depth), self.line, cv2.LINE_AA, _SHIFT)
         if mark is not None:
-            cv2.fillPoly(self.marks, shape, mark, cv2.LINE_AA, _SHIFT)
+            _fill(self.marks, shape, mark)
             if outline is not None:
                 cv2.polylines(self.marks, shape, True, mark, self.line, cv2.LINE_AA, _SHIFT)
 
@@ -160,7 +169,7 @@ class Canvas:
     def shadow(self, centre: np.ndarray, half_width: float, half_height: float, strength: float) -> None:
         """Darken a soft ellipse (a contact shadow); depth and masks stay."""
         s = self.scale
-        x, y, a, b = centre[0] * s, centre[1] * s, max(half_width * s, 1.0), max(half_height * s, 1.0)
+        x, y, a, b = centre[0] * s - 0.5, centre[1] * s - 0.5, max(half_width * s, 1.0), max(half_height * s, 1.0)
         height, width = self.paint.shape[:2]
         left, right = max(int(x - 1.6 * a), 0), min(int(x + 1.6 * a) + 2, width)
         top, bottom = max(int(y - 1.6 * b), 0), min(int(y + 1.6 * b) + 2, height)

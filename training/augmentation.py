@@ -1,4 +1,4 @@
-"""AA2's training augmentations (papers.md §1) on clips of uint8 pictures."""
+"""Augmentations of clips of uint8 pictures: AA2's masks, random scale and references, HIA's flips, and our own."""
 
 from __future__ import annotations
 
@@ -10,13 +10,35 @@ from numpy.random import Generator
 from ..media.opencv import cv2
 from ..media.pose import Pose
 
-INFERENCE_BLOCK_PX = 10  # AA2: k = size / 10 at inference
+INFERENCE_BLOCK_PX = 10  # AA2 §3.2: k = size / 10 at inference
 
 # Left and right change places in a mirrored picture: OpenPose-18 body and dlib-68 (+ 2 pupils) face.
 BODY_MIRROR = np.array([0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16])
 FACE_MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36,
-     41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1), 69, 68]
+    [
+        *range(16, -1, -1),
+        *range(26, 16, -1),
+        *range(27, 31),
+        *range(35, 30, -1),
+        45,
+        44,
+        43,
+        42,
+        47,
+        46,
+        39,
+        38,
+        37,
+        36,
+        41,
+        40,
+        *range(54, 47, -1),
+        *range(59, 54, -1),
+        *range(64, 59, -1),
+        *range(67, 64, -1),
+        69,
+        68,
+    ]
 )
 
 
@@ -59,7 +81,7 @@ def mirror_pose(pose: Pose, width: int) -> Pose:
 
 
 def flip(clip: Clip) -> Clip:
-    """Everything mirrored horizontally; keypoints keep their meaning (the left hand stays a left hand)."""
+    """Everything mirrored horizontally (HIA A.4); keypoints keep their meaning (the left hand stays a left hand)."""
     width = clip.driving.shape[2]
     changed = {}
     for field in fields(Clip):
@@ -75,21 +97,29 @@ def flip(clip: Clip) -> Clip:
 def blur_hands(clip: Clip, sigma: float) -> Clip:
     """The target's hands out of focus by a Gaussian of `sigma` pixels, fading into the picture around them.
 
+    The driving pictures are blurred in the same places, so that what the hands hold is seen as the target shows it.
     # Not in paper: a real video's hands are blurred by more than their own movement, and its sharp ones are few.
     """
     weights = [cv2.GaussianBlur(cv2.dilate(mask, np.ones((5, 5), np.uint8)), (0, 0), 1.5) for mask in clip.hands]
-    target = [
+    target = _blurred(clip.target, weights, sigma)
+    driving = target if clip.driving is clip.target else _blurred(clip.driving, weights, sigma)
+    return replace(clip, target=target, driving=driving)
+
+
+def _blurred(pictures: np.ndarray, weights: list[np.ndarray], sigma: float) -> np.ndarray:
+    blurred = [
         picture + (weight[..., None] / 255) * (cv2.GaussianBlur(picture, (0, 0), sigma).astype(np.float32) - picture)
-        for picture, weight in zip(clip.target, weights, strict=True)
+        for picture, weight in zip(pictures, weights, strict=True)
     ]
-    return replace(clip, target=np.rint(np.stack(target)).astype(np.uint8))
+    return np.rint(np.stack(blurred)).astype(np.uint8)
 
 
 def scale_character(clip: Clip, factor: float) -> Clip:
-    """Random scale augmentation: character and object of the target are cut out, scaled about the feet, pasted back.
+    """Random scale augmentation (AA2 §3.2): character and object are cut out, scaled about the feet and pasted back.
 
-    Pose, depth and the target's regions follow; `driving`, `character` and `object` stay unscaled, so that mask and
-    environment come from the unscaled source. Uncovered pixels are inpainted (AA2 §3.3).
+    So are they in the driving pictures, and the object's mask, pose, depth and the target's regions follow: what the
+    object guider sees is what the target shows. `character` alone stays unscaled, since the formulated mask comes from
+    it. What the scaling uncovers is inpainted. See `same_outside` for the environment.
     """
     cut = np.maximum(clip.target_character, clip.object)
     if not cut.any():
@@ -100,19 +130,37 @@ def scale_character(clip: Clip, factor: float) -> Clip:
     def warp(frames: np.ndarray) -> np.ndarray:
         return np.stack([cv2.warpAffine(frame, matrix, size, flags=cv2.INTER_LINEAR) for frame in frames])
 
-    scaled = warp(cut)
-    target = np.stack([_recompose(*each, matrix, size) for each in zip(clip.target, cut, scaled, strict=True)])
-    inside = (scaled > 127)
+    def recompose(pictures: np.ndarray, cut: np.ndarray) -> np.ndarray:
+        pairs = zip(pictures, cut, warp(cut), strict=True)
+        return np.stack([_recompose(*each, matrix, size) for each in pairs])
+
+    target = recompose(clip.target, cut)
+    own = np.maximum(clip.character, clip.object)
+    inside = warp(np.maximum(cut, own)) > 127
     return replace(
         clip,
         target=target,
+        driving=target if clip.driving is clip.target else recompose(clip.driving, own),
         depth=np.where(inside, warp(clip.depth), clip.depth),
+        object=warp(clip.object),
         target_character=warp(clip.target_character),
         hands=warp(clip.hands),
         face=warp(clip.face),
         poses=[[_warp_pose(pose, matrix) for pose in people] for people in clip.poses],
         before=[[_warp_pose(pose, matrix) for pose in people] for people in clip.before],
     )
+
+
+def same_outside(clip: Clip, mask_FHW: np.ndarray) -> Clip:
+    """The driving pictures as the target is wherever the formulated mask (F, H, W), 0 or 1, keeps them.
+
+    For clips whose target has been changed: the environment is taken from the changed frame, as AA2 §3.2 recomposes
+    the source video itself, and so never contradicts the target.
+    # Not in paper: of a character that grew beyond the mask the environment therefore shows what reaches outside; the
+    alternatives are to cut it off there, or to ask for something else than what is shown.
+    """
+    keep = mask_FHW[..., None] == 0
+    return replace(clip, driving=np.where(keep, clip.target, clip.driving))
 
 
 def _about_feet(mask_FHW: np.ndarray, factor: float) -> np.ndarray:
@@ -143,12 +191,17 @@ def _warp_pose(pose: Pose, matrix: np.ndarray) -> Pose:
         points[present, :2] = centres @ matrix[:, :2].T + matrix[:, 2] + 0.5
         return points
 
-    return replace(pose, body=moved(pose.body), left_hand=moved(pose.left_hand),
-                   right_hand=moved(pose.right_hand), face=moved(pose.face))
+    return replace(
+        pose,
+        body=moved(pose.body),
+        left_hand=moved(pose.left_hand),
+        right_hand=moved(pose.right_hand),
+        face=moved(pose.face),
+    )
 
 
 def random_blocks(rng: Generator, mask_FHW: np.ndarray, inference_share: float) -> tuple[int, int] | None:
-    """Numbers of blocks (k_h, k_w) for AA2 eq. 2, k_h in 1…h and k_w in 1…w of the clip's largest box in pixels.
+    """Numbers of blocks (k_h, k_w) for AA2 §3.2, eq. 2, k_h in 1…h and k_w in 1…w of the clip's largest box in pixels.
 
     None with probability `inference_share`: inference's own blocks of about 10 px.
     """
@@ -178,7 +231,7 @@ def random_background(rng: Generator, height: int, width: int) -> np.ndarray:
 
 
 def reference_from_frame(rng: Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The character of one frame, centre-cropped with a margin, on a random background (AA2: training reference)."""
+    """The character of one frame, centre-cropped with a margin, on a random background (AA2 §4.1)."""
     height, width = mask.shape
     rows, columns = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
     background = random_background(rng, height, width).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,16 +17,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import InputError
+from ..media.arrays import resize
 from ..media.opencv import cv2
 from ..media.pose import PARTS, Pose, parse_poses
+from ..models.config import TYPICAL_SHARPNESS
 from ..perception.masks import shape_agnostic_mask
 from ..perception.motion_blur import blur_maps, measure_hand_blur
 from ..perception.skeleton import render_skeleton, structured_depth
-from ..scenes import HELD_OUT_SEED, KINDS, SceneRenderer
-from ..scenes.files import read_meta, read_scene
+from ..scenes import HELD_OUT_SEED, KINDS, Scene, SceneRenderer
+from ..scenes.files import read_meta, read_scene, require_files
 from . import augmentation
 from .augmentation import Clip
 from .recipe import DataRecipe, Recipe, StageRecipe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,10 @@ class RenderedScenes:
             reference = _cut_out(rng, other.image, other.character, scene.reference("A"))
         else:
             reference = scene.reference("B" if cross else "A")
+        pictures = _stack(driving, "image")
         return Clip(
-            driving=_stack(driving, "image"),
-            target=_stack(target, "image"),
+            driving=pictures,
+            target=_stack(target, "image") if cross else pictures,
             reference=_fit(reference, recipe.width, recipe.height),
             depth=_stack(driving, "depth").astype(np.float32),
             character=_stack(driving, "character"),
@@ -104,47 +110,85 @@ class RenderedScenes:
 class FolderScenes:
     """Clips of scene folders written by `inhabit scene` (or of the same layout).
 
-    Raises InputError when there is none, or for one of another size than the recipe's, with a held-out seed, or with
-    fewer frames than a stage needs.
+    A scene that cannot be read is named in a warning and left out: where it is drawn, the next one that can be read is
+    taken, so that a step has the same clips whenever the fault is found.
+
+    Raises InputError when there is no scene, or none that can be read; and for one of another size than the recipe's,
+    with a held-out seed, or with fewer frames than a stage needs.
     """
 
     def __init__(self, recipe: DataRecipe, frames: int) -> None:
-        self.recipe = recipe
+        self.recipe, self.frames = recipe, frames
         self.folders = sorted(path.parent for path in Path(recipe.folder or "").glob("**/meta.json"))
+        self.broken: dict[Path, str] = {}
         if not self.folders:
             raise InputError(f"data.folder {recipe.folder} holds no scene; write some with `inhabit scene`")
         for folder in self.folders:
-            self._check(folder, frames)
+            try:
+                meta = read_meta(folder)
+                require_files(folder)
+            except (InputError, OSError) as error:
+                self._leave_out(folder, error)
+            else:
+                self._check(folder, meta)
 
-    def _check(self, folder: Path, frames: int) -> None:
-        meta = read_meta(folder)
-        if meta.get("held_out"):
+    def _check(self, folder: Path, meta: dict) -> None:
+        if meta.get("held_out") or meta.get("seed", 0) >= HELD_OUT_SEED:
             raise InputError(f"{folder} has the held-out seed {meta.get('seed')}: train on seeds below {HELD_OUT_SEED}")
         size, wanted = f"{meta['width']}x{meta['height']}", f"{self.recipe.width}x{self.recipe.height}"
         if size != wanted:
             raise InputError(f"{folder} is {size}, the recipe says {wanted}: set data.width and data.height")
-        if meta["frames"] < frames:
-            raise InputError(f"{folder} has {meta['frames']} frames, a stage needs {frames}: lower the stage's frames")
+        if meta["frames"] < self.frames:
+            raise InputError(
+                f"{folder} has {meta['frames']} frames, a stage needs {self.frames}: lower the stage's frames"
+            )
+
+    def _leave_out(self, folder: Path, error: Exception) -> None:
+        """Raises InputError when no scene is left."""
+        self.broken[folder] = " ".join(str(error).split())
+        if len(self.broken) < len(self.folders):
+            log.warning("the scene %s is left out: %s", folder, self.broken[folder])
+            return
+        first = self.broken[self.folders[0]]
+        if len(self.folders) > 1:
+            first = f"none of the {len(self.folders)} scenes in {self.recipe.folder} can be read; the first: {first}"
+        raise InputError(first) from None
+
+    def _read(self, index: int) -> Scene:
+        """The scene with this index, or the next one that can be read. Raises InputError when there is none."""
+        for folder in self.folders[index:] + self.folders[:index]:
+            if folder not in self.broken:
+                try:
+                    return self._readable(folder)
+                except (InputError, OSError) as error:
+                    self._leave_out(folder, error)
+        raise InputError(f"no scene in {self.recipe.folder} can be read")
+
+    def _readable(self, folder: Path) -> Scene:
+        """Raises InputError for a scene that is not what its meta.json says, or that shows the character nowhere."""
+        scene, recipe = read_scene(folder), self.recipe
+        frames, height, width = scene.driving.shape[:3]
+        if (width, height) != (recipe.width, recipe.height) or frames < self.frames:
+            raise InputError(f"the videos in {folder} are {width}x{height} of {frames} frames: write the scene again")
+        parse_poses(scene.pose, width, height)
+        if not (scene.character > 127).any():
+            mask, count = folder / "mask.mkv", len(scene.character)
+            raise InputError(f"{mask} shows the character in none of its {count} frames: mark it white there")
+        return scene
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
-        """A clip of a random folder; its reference is cut from a frame with the character, or shows the other one.
-
-        Raises InputError for a folder whose mask is empty in every frame.
-        """
-        folder = self.folders[int(rng.integers(len(self.folders)))]
-        scene = read_scene(folder)
+        """A clip of a random folder; its reference is cut from a frame with the character, or shows the other one."""
+        scene = self._read(int(rng.integers(len(self.folders))))
         height, width = scene.driving.shape[1:3]
         chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
         cross = rng.random() < self.recipe.cross_identity
         shown = np.flatnonzero((scene.character > 127).any(axis=(1, 2)))
-        if not len(shown):
-            mask, count = folder / "mask.mkv", len(scene.character)
-            raise InputError(f"{mask} shows the character in none of its {count} frames: mark it white there")
         other = int(shown[rng.integers(len(shown))])
         cut = None if cross else augmentation.reference_from_frame(rng, scene.driving[other], scene.character[other])
+        pictures = scene.driving[chosen]
         return Clip(
-            driving=scene.driving[chosen],
-            target=(scene.target if cross else scene.driving)[chosen],
+            driving=pictures,
+            target=scene.target[chosen] if cross else pictures,
             reference=_fit(scene.reference if cut is None else cut, width, height),
             depth=scene.depth[chosen].astype(np.float32),
             character=scene.character[chosen],
@@ -198,16 +242,17 @@ def _cut_out(rng: Generator, image: np.ndarray, mask: np.ndarray, otherwise: np.
 
 
 def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return resize(image[None], width, height)[0]
 
 
 class StepBatches(Dataset):
-    """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order."""
+    """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order.
 
-    def __init__(self, recipe: Recipe, rank: int = 0) -> None:
-        self.recipe, self.rank = recipe, rank
+    typical_sharpness: the model's, see `MotionGuiderConfig`.
+    """
+
+    def __init__(self, recipe: Recipe, rank: int = 0, typical_sharpness: float = TYPICAL_SHARPNESS) -> None:
+        self.recipe, self.rank, self.typical_sharpness = recipe, rank, typical_sharpness
         longest = max(stage.frames for stage in recipe.stages)
         folder = recipe.data.folder
         self.source: ClipSource = FolderScenes(recipe.data, longest) if folder else RenderedScenes(recipe.data)
@@ -242,19 +287,26 @@ class StepBatches(Dataset):
         options = stage.augmentation
         if rng.random() < options.flip:
             clip = augmentation.flip(clip)
-        if rng.random() < options.scale:
-            clip = augmentation.scale_character(clip, rng.uniform(*options.scale_range))
-        blocks = augmentation.random_blocks(rng, clip.character, options.inference_blocks)
-        if options.blur_hands and rng.random() < options.blur_hands:
+        factor = rng.uniform(*options.scale_range) if rng.random() < options.scale else None
+        mask = _formulated_mask(clip, augmentation.random_blocks(rng, clip.character, options.inference_blocks))
+        if factor is not None:
+            clip = augmentation.scale_character(clip, factor)
+        blur = options.blur_hands and rng.random() < options.blur_hands
+        if blur:
             clip = augmentation.blur_hands(clip, rng.uniform(*options.blur_range))
-        return _pixels(clip, blocks, self.recipe.data.typical_sharpness)
+        if blur or factor is not None:
+            clip = augmentation.same_outside(clip, mask.numpy())
+        return _pixels(clip, mask, self.typical_sharpness)
 
 
-def _pixels(clip: Clip, blocks: tuple[int, int] | None, typical_sharpness: float) -> tuple[Tensor, ...]:
-    height, width = clip.driving.shape[1:3]
+def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:
+    """(F, H, W), 0 or 1 (AA2 §3.2, eq. 2)."""
     character = torch.from_numpy(clip.character).float() / 255
-    high, wide = blocks or (None, None)
-    mask = shape_agnostic_mask(character, high, wide, augmentation.INFERENCE_BLOCK_PX)
+    return shape_agnostic_mask(character, *(blocks or (None, None)), augmentation.INFERENCE_BLOCK_PX)
+
+
+def _pixels(clip: Clip, mask: Tensor, typical_sharpness: float) -> tuple[Tensor, ...]:
+    height, width = clip.driving.shape[1:3]
     skeleton = render_skeleton(clip.poses, width, height)
     depth = structured_depth(torch.from_numpy(clip.depth), skeleton)
     pictures = (clip.target, clip.reference, clip.driving)
@@ -270,9 +322,9 @@ def _bytes(values: Tensor) -> Tensor:
     return (values * 255).round().to(torch.uint8)
 
 
-def batches(recipe: Recipe, rank: int, start: int) -> DataLoader:
+def batches(recipe: Recipe, rank: int, start: int, typical_sharpness: float = TYPICAL_SHARPNESS) -> DataLoader:
     """Batches of steps start … end in order; resuming is starting elsewhere. Worker processes use one thread each."""
-    data = StepBatches(recipe, rank)
+    data = StepBatches(recipe, rank, typical_sharpness)
     options = {}
     if recipe.workers:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"  # Windows

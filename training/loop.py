@@ -7,8 +7,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -21,11 +21,14 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..models import save
 from ..models.checkpoint import write_tensors
+from ..models.finite import first_not_finite
 from . import start
 from .adapter import adapter_tensors
-from .data import batches, read, to_device
+from .data import Batch, Pictures, batches, read, to_device
+from .lock import sole_training
 from .recipe import Recipe, StageRecipe
-from .saving import Saved, load_newest, save_state
+from .resume import begun_with, check_same
+from .saving import Saved, load_newest, newest, save_state
 from .stages import Stage, make_stage
 
 log = logging.getLogger(__name__)
@@ -45,10 +48,14 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, out: str | Path, device: str | None = None) -> None:
         self.recipe, self.out = recipe, Path(out)
+        self.checkpoints = self.out / "checkpoints"
         unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # conditions drop out
         self.accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[unused])
         self.device = self.accelerator.device
         self.model, self.codec = start.networks(recipe, self.device)
+        self.embed = start.image_encoder(recipe, self.model.config, self.device)
+        # a VAE from elsewhere is neither trained nor written
+        self.autoencoder = None if self.model.config.autoencoder is None else self.codec.vae
         self.step = 0
         self._begin(0)
 
@@ -59,13 +66,19 @@ class Trainer:
 
         `interrupt` is asked after every step; Ctrl-C and SIGTERM count as an interruption too.
         """
-        if resume:
-            self._resume()
-        elif load_newest(self.out / "checkpoints"):
-            raise InputError(f"{self.out} already holds a training; go on with --resume, or give another --out")
+        with self._alone():
+            if resume:
+                self._resume()
+            elif newest(self.checkpoints):
+                raise InputError(f"{self.out} already holds a training; go on with --resume, or give another --out")
+            return self.export() if self._train(interrupt, progress) else None
+
+    def _train(self, interrupt: Callable[[], bool] | None, progress: bool) -> bool:
+        """Take all steps that are left; False when stopped before the last."""
+        loader = self._batches()
         with _stop_signals() as stopped, self._progress(progress) as bar:
             logged = self.step, time.perf_counter()
-            for batch in read(batches(self.recipe, self.accelerator.process_index, self.step)):
+            for batch in self._saving(loader):
                 values = self.train_step(batch)
                 bar.update()
                 if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:
@@ -77,8 +90,24 @@ class Trainer:
                     self.save()
                 if halt and self.step < self.recipe.steps:
                     log.info("stopped after step %d; --resume goes on", self.step)
-                    return None
-        return self.export()
+                    return False
+        return True
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return sole_training(self.out) if self.accelerator.is_main_process else nullcontext()
+
+    def _saving(self, loader: Iterable[Batch | Pictures]) -> Iterator[Batch | Pictures]:
+        """The batches; where one cannot be had, the steps so far are saved before that is told."""
+        try:
+            yield from read(loader)
+        except (InputError, OSError):
+            if self.step and self.accelerator.num_processes == 1:
+                self.save()
+            raise
+
+    def _batches(self) -> Iterable[Batch | Pictures]:
+        typical = self.model.config.motion.typical_sharpness
+        return batches(self.recipe, self.accelerator.process_index, self.step, typical)
 
     def train_step(self, batch) -> dict[str, Tensor]:
         """One optimizer step on the batch of `self.step` → detached losses by name."""
@@ -88,13 +117,35 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.stages[index].learning_rate * self.rate(self.step - first)
         values = self.module(to_device(batch, self.device), self.step, self.accelerator.process_index)
-        self.accelerator.backward(values["loss"])
-        self.accelerator.clip_grad_norm_(self.parameters.values(), self.recipe.clip_gradient)
+        self._require_numbers(values)
+        self.accelerator.backward(self._with_gradient(values["loss"]))
+        norm = self.accelerator.clip_grad_norm_(self.parameters.values(), self.recipe.clip_gradient)
+        if not torch.isfinite(norm):
+            raise self._gone_wrong(f"the gradient's length is {float(norm):g}")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.step(self.parameters.values())
         self.step += 1
         return {name: value.detach() for name, value in values.items()}
+
+    def _require_numbers(self, values: dict[str, Tensor]) -> None:
+        """Raise InputError in every process where a loss is no number in any: the weights are still good then."""
+        wrong = not torch.stack([value.detach().float() for value in values.values()]).isfinite().all()
+        if self._anywhere(bool(wrong)):
+            parts = ", ".join(f"{name} {float(value.detach()):g}" for name, value in values.items())
+            raise self._gone_wrong(f"the loss is no number any more ({parts})")
+
+    def _with_gradient(self, loss: Tensor) -> Tensor:
+        """The loss; where nothing that trains took part in it (a batch without objects, say), with a gradient of 0."""
+        return loss if loss.requires_grad else loss + 0 * next(iter(self.parameters.values())).sum()
+
+    def _gone_wrong(self, what: str) -> InputError:
+        stage, saved = self.recipe.stages[self.index].name, newest(self.checkpoints)
+        kept = "nothing was saved yet: lower learning_rate, or look at the data"
+        if saved is not None:
+            file = self._file()
+            kept = f"{saved} and {file} are from before: begin another --out with init={file} and a lower learning_rate"
+        return InputError(f"step {self.step + 1}, stage {stage!r}: {what}, stopped; {kept}")
 
     def _anywhere(self, halt: bool) -> bool:
         """Whether any process wants to stop, so that all stop after the same step."""
@@ -103,16 +154,32 @@ class Trainer:
         return bool(self.accelerator.reduce(torch.tensor(float(halt), device=self.device)) > 0)
 
     def save(self) -> None:
-        """Write a checkpoint and the current averaged model (main process only)."""
+        """Write a checkpoint and the current averaged model (main process only).
+
+        Raises InputError, with nothing written, for weights that are no numbers, or none in the type of the export.
+        """
+        self._require_good_weights()
         if self.accelerator.is_main_process:
-            save_state(self.out / "checkpoints", self._state(), self.recipe.keep)
+            save_state(self.checkpoints, self._state(), self.recipe.keep)
             self.export()
         self.accelerator.wait_for_everyone()
 
+    def _require_good_weights(self) -> None:
+        dtype = getattr(torch, self.recipe.export)
+        averages = zip(self.parameters, self.ema.shadow_params, strict=True)
+        wrong = first_not_finite((name, parameter.detach()) for name, parameter in self.parameters.items())
+        if wrong:
+            raise self._gone_wrong(f"the weights of {wrong} are no numbers any more")
+        wrong = first_not_finite((name, average.to(dtype)) for name, average in averages)
+        if wrong:
+            raise self._gone_wrong(f"the weights of {wrong} are too large for {self.recipe.export} (see export)")
+
+    def _file(self) -> Path:
+        return self.out / ("model.safetensors" if self.recipe.adapter is None else "lora.safetensors")
+
     def export(self) -> Path:
         """Write the model, or the adapter alone, with the averaged weights → its path."""
-        adapter = self.recipe.adapter
-        path = self.out / ("model.safetensors" if adapter is None else "lora.safetensors")
+        adapter, path = self.recipe.adapter, self._file()
         if not self.accelerator.is_main_process:
             return path
         dtype = getattr(torch, self.recipe.export)
@@ -121,7 +188,7 @@ class Trainer:
         self.ema.copy_to(self.parameters.values())
         try:
             if adapter is None:
-                save(path, self.model, self.codec.vae, dtype=dtype, metadata=metadata)
+                save(path, self.model, self.autoencoder, dtype=dtype, metadata=metadata)
             else:
                 write_tensors(path, adapter_tensors(self.model.denoiser, adapter), metadata, dtype)
         finally:
@@ -135,10 +202,13 @@ class Trainer:
         """
         if index > 0:
             self.ema.copy_to(self.parameters.values())
+        self.module = self.optimizer = self.ema = None
+        self.accelerator.free_memory()  # which holds every module that it has prepared
         self.index, recipe = index, self.recipe
-        stage = make_stage(recipe, recipe.stages[index], self.model, self.codec)
+        stage = make_stage(recipe, recipe.stages[index], self.model, self.codec, self.embed)
         self.parameters = stage.trained()
         _require_only(stage, self.parameters)
+        # Not in paper: AdamW, Adam with decoupled weight decay; HIA has Adam (A.5), which weight_decay=0 is.
         self.optimizer = torch.optim.AdamW(list(self.parameters.values()), weight_decay=recipe.weight_decay, fused=True)
         self.ema = EMAModel(self.parameters.values(), decay=recipe.ema, foreach=True)
         self.rate = learning_rate_factor(recipe.stages[index])
@@ -146,23 +216,29 @@ class Trainer:
 
     def _state(self) -> Saved:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"vae.{name}": value for name, value in self.codec.vae.state_dict().items()}
+        if self.autoencoder is not None:
+            tensors |= {f"vae.{name}": value for name, value in self.autoencoder.state_dict().items()}
         for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
             tensors[f"ema.{name}"] = average
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{key}.{name}"] = value
-        return Saved(self.step, tensors, {"stage": self.index, "ema_steps": self.ema.optimization_step})
+        scalars = {"stage": self.index, "ema_steps": self.ema.optimization_step}
+        return Saved(self.step, tensors, scalars, begun_with(self.recipe, self.model.config))
 
     def _resume(self) -> None:
-        saved = load_newest(self.out / "checkpoints")
+        saved = load_newest(self.checkpoints)
         if saved is None:
-            log.warning("no valid checkpoint in %s: starting at step 0", self.out / "checkpoints")
+            log.warning("no valid checkpoint in %s: starting at step 0", self.checkpoints)
             return
+        check_same(saved.begun, self.recipe, self.model.config, self.out)
+        if saved.step > self.recipe.steps:
+            raise InputError(f"{self.out} has done {saved.step} steps, the recipe has {self.recipe.steps}: raise them")
         self._begin(saved.scalars["stage"])
         tensors = saved.tensors
         with torch.no_grad():
-            _copy(self.model, tensors, "model.")
-            _copy(self.codec.vae, tensors, "vae.")
+            _copy(self.model, tensors, "model.", self.out)
+            if self.autoencoder is not None:
+                _copy(self.autoencoder, tensors, "vae.", self.out)
             for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
                 average.copy_(tensors[f"ema.{name}"])
                 keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{key}.{name}" in tensors]
@@ -191,10 +267,11 @@ class Trainer:
 
 
 def learning_rate_factor(stage: StageRecipe) -> Callable[[int], float]:
-    """Step within the stage → factor of the learning rate: linear warmup, then cosine to 0 (diffusers)."""
+    """Step within the stage → factor of the learning rate: warmup from 1/warmup to 1, then cosine to 0 (diffusers)."""
     dummy = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = get_scheduler("cosine", dummy, num_warmup_steps=stage.warmup, num_training_steps=stage.steps)
-    return schedule.lr_lambdas[0]
+    [factor] = schedule.lr_lambdas
+    return lambda step: factor(step + 1 if step < stage.warmup else step)  # diffusers begins at 0, a step for nothing
 
 
 def _require_only(stage: Stage, parameters: dict[str, nn.Parameter]) -> None:
@@ -203,9 +280,17 @@ def _require_only(stage: Stage, parameters: dict[str, nn.Parameter]) -> None:
         parameter.requires_grad_(id(parameter) in chosen)
 
 
-def _copy(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
+def _copy(module: nn.Module, tensors: dict[str, Tensor], prefix: str, folder: Path) -> None:
+    """Give a module its saved tensors. Raises InputError where they are another module's."""
     for name, value in module.state_dict().items():
-        value.copy_(tensors[prefix + name])
+        saved = tensors.get(prefix + name)
+        if saved is None or saved.shape != value.shape:
+            shape = "no such tensor" if saved is None else f"one of {tuple(saved.shape)}"
+            raise InputError(
+                f"{folder} holds a training of another model: of {prefix}{name}, {tuple(value.shape)} here, it has "
+                f"{shape}; go on with the recipe that it was begun with, or give another --out"
+            )
+        value.copy_(saved)
 
 
 def _like(parameter: Tensor, saved: Tensor) -> Tensor:

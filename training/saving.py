@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ WRITING = ".writing-"  # how the names of unfinished checkpoints begin
 
 @dataclass(frozen=True)
 class Saved:
-    """The state of a training after `step` steps."""
+    """The state of a training after `step` steps, and what it was `begun` with (`resume.begun_with`)."""
 
     step: int
     tensors: dict[str, Tensor]
     scalars: dict[str, Any]
+    begun: dict[str, Any] = field(default_factory=dict)
 
 
 def save_state(folder: Path, state: Saved, keep: int) -> Path:
@@ -37,11 +38,14 @@ def save_state(folder: Path, state: Saved, keep: int) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()},
-                  temporary / "state.safetensors")
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()},
+            temporary / "state.safetensors",
+        )
         (temporary / "state.json").write_text(json.dumps({"step": state.step, **state.scalars}))
         files = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
-        (temporary / MANIFEST).write_text(json.dumps({"step": state.step, "sha256": files}))
+        manifest = {"step": state.step, "sha256": files, "begun": state.begun}
+        (temporary / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         for path in temporary.iterdir():
             _fsync(path)
         _fsync(temporary)
@@ -78,14 +82,20 @@ def load_newest(folder: Path) -> Saved | None:
             log.warning("checkpoint %s is skipped: %s", path, problem)
             continue
         scalars = json.loads((path / "state.json").read_text())
-        return Saved(scalars.pop("step"), load_file(path / "state.safetensors"), scalars)
+        begun = json.loads((path / MANIFEST).read_text(encoding="utf-8")).get("begun", {})
+        return Saved(scalars.pop("step"), load_file(path / "state.safetensors"), scalars, begun)
     return None
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint that has a manifest, by its name: nothing of it is read, so that it may be damaged."""
+    return next((path for path in _newest_first(folder) if (path / MANIFEST).is_file()), None)
 
 
 def fault(path: Path) -> str | None:
     """What is wrong with a checkpoint folder, or None when its manifest holds."""
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         wanted = manifest["sha256"]
     except (OSError, ValueError, KeyError):
         return "it has no readable manifest"

@@ -1,28 +1,40 @@
-"""One ComfyUI for all tests of this folder, which skip with a reason where there is none."""
+"""Every checkout of ComfyUI that is there, one server each; tests that need one skip with a reason where none is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from .server import ComfyServer, missing
+from .cores import Core, cores, nothing_found
+from .server import ComfyServer
 
-HERE = Path(__file__).parent
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "core" in metafunc.fixturenames:
+        metafunc.parametrize("core", _each(), indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reason = missing()
-    if reason is None:
-        return
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=reason))
+def _each() -> list:
+    """Return one parameter a checkout, named by its version."""
+    found = cores()
+    if not found:
+        return [pytest.param(None, id="none", marks=pytest.mark.skip(reason=nothing_found()))]
+    names = [core.version for core in found]
+    ids = [core.version if names.count(core.version) == 1 else f"{core.version} {core.folder.name}" for core in found]
+    skips = [[pytest.mark.skip(reason=core.missing)] if core.missing else [] for core in found]
+    return [pytest.param(core, id=name, marks=skip) for core, name, skip in zip(found, ids, skips, strict=True)]
 
 
 @pytest.fixture(scope="session")
-def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    server = ComfyServer(tmp_path_factory.mktemp("comfyui") / "base")
+def core(request: pytest.FixtureRequest) -> Core:
+    """The ComfyUI checkout that a test runs with: pytest runs all of one version, then all of the next."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def comfyui(core: Core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    base = tmp_path_factory.mktemp("comfyui") / "base"
+    server = ComfyServer(base, core, dynamic_vram=core.has_dynamic_vram)
     yield server
     server.stop()

@@ -13,6 +13,7 @@ from pathlib import Path
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
 from core_samplers import Small
+from core_windows import core_windows, said
 from latents import core, gap
 from other_models import control_net, picture_model
 from primitives import EPSILON, Tiny, guided
@@ -20,12 +21,10 @@ from primitives import EPSILON, Tiny, guided
 # isort: split
 import comfy.clip_model
 import comfy.clip_vision
-import comfy_extras.nodes_context_windows as context_nodes
 import comfy_extras.nodes_custom_sampler as custom
 import comfy_extras.nodes_freelunch as freelunch
 import comfy_extras.nodes_model_advanced as advanced
 import comfy_extras.nodes_model_merging as merging
-from inhabit.errors import InputError
 from inhabit.models import BUNDLED, PRESETS
 from inhabit.nodes import conditions, host
 from inhabit.nodes.folders import register_model_folders
@@ -333,23 +332,13 @@ def refusals(case: Case) -> dict[str, str]:
     """What cannot work says so in one line."""
     hint = torch.rand(len(case.start), run.SIZE, run.SIZE, 3)
     controlled = core(nodes.ControlNetApply, case.positive, control_net(), hint, 1.0)
-    schedule, fuse = "standard_static", "pyramid"
-    manual = context_nodes.ContextWindowsManualNode.execute(case.model, 1, 0, schedule, 1, False, fuse, 0).args[0]
     merged = core(merging.ModelMergeSimple, case.model, host.load_model(BUNDLED), 0.5)
     attempts = {
         "a ControlNet or T2I adapter; leave it out": lambda: case.predicted(controlled),
         "to change its layers (FreeU": lambda: core(freelunch.FreeU, case.model, 1.1, 1.2, 0.9, 0.2),
-        "use Inhabit Context Windows instead": lambda: case.predicted(case.positive, model=manual),
         "merged with one of other widths": lambda: case.predicted(case.positive, model=merged),
     }
-    said = {}
-    for expected, attempt in attempts.items():
-        try:
-            attempt()
-            said[expected] = "nothing"
-        except InputError as error:
-            said[expected] = str(error)
-    return said
+    return {expected: said(attempt) for expected, attempt in attempts.items()}
 
 
 @torch.inference_mode()
@@ -366,6 +355,7 @@ def main(folder: Path) -> dict[str, object]:
         "refusals": refusals(case),
         "animation guider": animation_guider(folder),
         "clip vision": clip_vision(folder),
+        "context windows": core_windows(folder),
     }
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 
-from .server import COMFYUI, ROOT
+from .cores import Core
+from .server import ROOT, first_core, run_code
 
 LOCALE = ROOT / "locales" / "en" / "nodeDefs.json"
 SCHEMAS = """
@@ -46,17 +45,14 @@ def main() -> None:
     LOCALE.write_text(json.dumps(node_defs(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def node_defs() -> dict:
+def node_defs(core: Core | None = None) -> dict:
     """Return the file's content as ComfyUI's frontend reads it."""
-    return _escaped(schemas())
+    return _escaped(schemas(core))
 
 
-def schemas() -> dict:
-    """Return id → display_name, description, inputs by name and outputs by number, from a Python that has ComfyUI."""
-    done = subprocess.run([sys.executable, "-c", SCHEMAS], cwd=COMFYUI, capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        raise RuntimeError(f"the nodes' schemas could not be read: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+def schemas(core: Core | None = None) -> dict:
+    """Return id → display_name, description, inputs by name and outputs by number, as a checkout's Python has them."""
+    return run_code(core or first_core(), "-c", SCHEMAS)
 
 
 def _escaped(value):

@@ -24,49 +24,17 @@ import comfy.sd  # noqa: E402
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced  # noqa: E402
 from comfy_extras.nodes_model_merging import save_checkpoint  # noqa: E402
 from inhabit.errors import InputError  # noqa: E402
-from inhabit.models import (  # noqa: E402
-    PRESETS,
-    AnimationModel,
-    LatentCodec,
-    ModelConfig,
-    PatchAutoencoder,
-    load,
-    load_codec,
-    save,
-)
+from inhabit.models import PRESETS, LatentCodec, load, load_codec  # noqa: E402
 from inhabit.nodes import conditions, host, host_conds, host_run, host_sampling  # noqa: E402
 from inhabit.nodes.folders import register_model_folders  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
 from inhabit.sampling import DrivingConditions, animate  # noqa: E402
+from tiny import EPSILON, VERSION_1, tiny_checkpoint  # noqa: E402
 
 import nodes  # noqa: E402
 
 FRAMES, SIZE, LENGTH, OVERLAP, SEED, STEPS = 8, 64, 6, 2, 5, 5
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
-
-
-VERSION_1 = {  # what Animate Anyone's first version lacks
-    "environment": False,
-    "objects": None,
-    "motion": {"channels": (16, 32, 64), "heads": 2, "depth": False, "temporal": False},
-}
-EPSILON = {"betas": "scaled_linear", "zero_terminal_snr": False, "prediction": "epsilon"}
-
-
-def tiny_checkpoint(path: Path, **changes) -> None:
-    """Save a small model in which no branch is at its zero start."""
-    config = PRESETS["puppets"].model_dump()
-    config["motion"]["blur"] = (8, 8, 16)
-    config |= changes
-    config["unet"] |= {"block_out_channels": (32, 32, 48), "heads": 2}
-    config["autoencoder"] |= {"encoder_channels": 16, "decoder_channels": 16, "blocks": 1}
-    config = ModelConfig.model_validate(config)
-    generator = torch.manual_seed(0)
-    model, vae = AnimationModel(config), PatchAutoencoder(config.autoencoder)
-    for parameter in [*model.parameters(), *vae.parameters()]:
-        if not parameter.any():
-            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.05
-    save(path, model, vae)
 
 
 def scene() -> tuple[torch.Tensor, DrivingConditions]:

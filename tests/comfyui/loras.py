@@ -1,12 +1,12 @@
 """Runs in a process of its own, with ComfyUI on the path: a LoRA of peft through Inhabit LoRA Loader, and through
-`sampling.animate` on the network that peft merged. Prints what `test_loras.py` checks, as JSON.
+`sampling.animate` on the network that peft merged, both as `lora_files.py` wrote them. Prints what `test_loras.py`
+checks, as JSON.
 
     PYTHONPATH=<ComfyUI> python tests/comfyui/loras.py FOLDER
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import sys
@@ -14,10 +14,11 @@ from pathlib import Path
 
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
+from inhabit.models import load
 from inhabit.models.checkpoint import BUNDLED
 from inhabit.nodes import folders
 from inhabit.nodes.lora import InhabitLoRALoader
-from peft import LoraConfig, get_peft_model
+from lora_files import DENOISER_ALONE, FORMS, MADE
 from primitives import Tiny, flow, said_to
 from safetensors.torch import load_file, save_file
 
@@ -27,78 +28,11 @@ import folder_paths
 import nodes
 
 CFG, STEPS = 2.5, 2
-RANK, ALPHA = 4, 10  # not equal: without the settings the scale would be wrong
-DENOISER_ALONE = "kohya-alone.safetensors", "comfyui-alone.safetensors"  # what core's own loader takes
-TARGETS = r"(denoiser|reference)\..*(to_q|to_v|conv1|linear_1)|motion\.project.*|denoiser\.conv_in"
-
-
-def adapter(tiny: Tiny, folder: Path):
-    """Save a random adapter of every network by peft; return what peft merges, at full and at half strength."""
-    model, config = copy.deepcopy(tiny.ours), tiny.ours.config
-    model.config = {}  # peft looks for a language model's settings there
-    adapted = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS))
-    generator = torch.manual_seed(3)
-    for name, parameter in adapted.named_parameters():
-        if "lora_" in name:
-            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.05
-    adapted.save_pretrained(folder)
-    merged = adapted.merge_and_unload()
-    half = copy.deepcopy(merged)
-    for ours, plain in zip(half.parameters(), tiny.ours.parameters(), strict=True):
-        ours.data = (ours.data + plain.data) / 2
-    merged.config = half.config = config
-    return merged, half
-
-
-def in_every_naming(made: Path, folder: Path) -> list[str]:
-    """Write the adapter as peft, diffusers, kohya's scripts and ComfyUI would; return the names of the files."""
-    tensors = {name.removeprefix("base_model.model."): tensor for name, tensor in load_file(made).items()}
-    beside = {name.replace("lora_A", "lora_down").replace("lora_B", "lora_up"): t for name, t in tensors.items()}
-    layers = {name.partition(".lora_")[0] for name in beside}
-    alphas = {f"{layer}.alpha": torch.tensor(float(ALPHA)) for layer in layers}
-    settings = {"r": RANK, "lora_alpha": ALPHA}
-    header = {"lora_adapter_metadata": json.dumps(settings)}
-    prefixed = {"lora_adapter_metadata": json.dumps({f"unet.{name}": value for name, value in settings.items()})}
-
-    def kohya(name: str) -> str:
-        layer, dot, end = name.partition(".lora_" if ".lora_" in name else ".alpha")
-        return "lora_unet_" + layer.removeprefix("denoiser.").replace(".", "_") + dot + end
-
-    whole = beside | alphas
-    reference = {name: tensor for name, tensor in whole.items() if name.startswith("reference.")}
-    own = {name: tensor for name, tensor in whole.items() if name not in reference}
-    forms = {
-        "bare": (tensors, header),
-        "unet": ({f"unet.{name}": tensor for name, tensor in tensors.items()}, prefixed),
-        "comfyui": ({"diffusion_model." + name.removeprefix("denoiser."): t for name, t in whole.items()}, None),
-        "kohya": ({kohya(name): t for name, t in own.items()} | reference, None),
-    }
-    alone = {name: tensor for name, tensor in forms["comfyui"][0].items() if ".reference." not in name}
-    contents = {kohya(name.removeprefix("diffusion_model.")): tensor for name, tensor in alone.items()}, alone
-    for name, content in zip(DENOISER_ALONE, contents, strict=True):
-        save_file({key: tensor.clone() for key, tensor in content.items()}, folder / name)
-    for name, (content, metadata) in forms.items():
-        save_file(content, folder / f"{name}.safetensors", metadata=metadata)
-    return [f"{name}.safetensors" for name in forms]
-
-
-def unusable(made: Path, folder: Path) -> None:
-    """Files that fit nowhere, or in part."""
-    tensors = load_file(made)
-    first, two = sorted(tensors)[:2], torch.zeros(2, 2)
-    wide = {name: tensor.repeat(2, 2, *[1] * (tensor.ndim - 2)) for name, tensor in tensors.items()}
-    save_file(wide, folder / "wide.safetensors")
-    text = {f"lora_te_text_model_encoder.lora_{way}.weight": two.clone() for way in ("down", "up")}
-    save_file(text, folder / "text.safetensors")
-    part = {name: tensors[name] for name in first} | {f"elsewhere.{end}": two.clone() for end in ("diff", "alpha")}
-    save_file(part, folder / "part.safetensors")
-    (folder / "broken.safetensors").write_bytes(made.read_bytes()[:500])
 
 
 def prepare(folder: Path) -> Path:
-    """Register a folder of LoRAs, and bundled ones; return the first."""
+    """Register the folder of LoRAs, and bundled ones; return the first."""
     loras, bundled = folder / "loras", folder / "assets" / "loras"
-    loras.mkdir()
     bundled.mkdir(parents=True)
     folders.BUNDLED_LORAS = bundled
     folder_paths.folder_names_and_paths[folders.LORAS][0][:] = [str(loras)]
@@ -166,10 +100,8 @@ def compare(tiny: Tiny, names: list[str], merged, half) -> dict[str, object]:
 def main(folder: Path) -> dict[str, object]:
     loras = prepare(folder)
     tiny = Tiny(folder / "tiny.safetensors")
-    merged, half = adapter(tiny, loras / "peft")
-    made = loras / "peft" / "adapter_model.safetensors"
-    names = ["peft/adapter_model.safetensors", *in_every_naming(made, loras)]
-    unusable(made, loras)
+    merged, half = (load(folder / f"{name}.safetensors") for name in ("merged", "half"))
+    made, names = loras / MADE, [MADE, *(f"{name}.safetensors" for name in FORMS)]
     save_file(load_file(made), folders.BUNDLED_LORAS / "pack.safetensors")
     return {
         **compare(tiny, names, merged, half),

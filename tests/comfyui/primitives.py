@@ -12,20 +12,8 @@ from pathlib import Path
 
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
-from latents import (
-    EPSILON,
-    LENGTH,
-    OVERLAP,
-    SEED,
-    STEPS,
-    VERSION_1,
-    conditioning,
-    core,
-    gap,
-    scene,
-    tiny_checkpoint,
-    windowed,
-)
+from latents import LENGTH, OVERLAP, SEED, STEPS, conditioning, core, gap, scene, windowed
+from tiny import EPSILON, VERSION_1, tiny_checkpoint
 
 # isort: split
 import comfy.model_base
@@ -54,7 +42,8 @@ class Tiny:
     """A small model with its schedule, in ComfyUI and on the command line, and what it is given."""
 
     def __init__(self, path: Path, **changes) -> None:
-        tiny_checkpoint(path, **changes)
+        if not path.exists():
+            tiny_checkpoint(path, **changes)
         self.model, self.vae, self.ours, self.codec = (
             host.load_model(path),
             host.load_vae(path),

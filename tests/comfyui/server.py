@@ -2,47 +2,71 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from .cores import Core, cores, nothing_found
+
 ROOT = Path(__file__).resolve().parents[2]
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or Path.home() / "ComfyUI")
 PACK = "ComfyUI-Inhabit"  # a folder name that is no Python name, as people have it
 START_SECONDS, RUN_SECONDS = 300, 900
+SWITCHED_ON = "dynamic VRAM is switched on"
+SWITCH = f"""
+import logging
+import comfy.memory_management, comfy.model_patcher
+comfy.memory_management.aimdo_enabled = True
+comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
+NODE_CLASS_MAPPINGS = {{}}
+logging.info("{SWITCHED_ON}")
+"""
 
 
-def missing() -> str | None:
-    """Say why no ComfyUI can be started here; None when one can."""
-    if not (COMFYUI / "main.py").is_file():
-        return f"no ComfyUI checkout at {COMFYUI}: `make comfyui` says how to get one, or set COMFYUI_DIR"
-    if importlib.util.find_spec("comfyui_frontend_package") is None:
-        return "ComfyUI's requirements are not installed: run `make comfyui`"
-    return None
+def first_core() -> Core:
+    """Return the oldest checkout that can be started, for the generators. Raises RuntimeError where there is none."""
+    usable = [core for core in cores() if core.missing is None]
+    if not usable:
+        raise RuntimeError(nothing_found())
+    return usable[0]
 
 
 class ComfyServer:
-    """Starts on construction; `stop` ends it. `base` is its folder for models, inputs and outputs."""
+    """Starts on construction; `stop` ends it. `base` is its folder for models, inputs and outputs.
 
-    def __init__(self, base: Path) -> None:
-        self.base = base
+    `dynamic_vram` does by a custom node what `main.py` does on a machine with an NVIDIA GPU. `environment` goes before
+    the process's own variables.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        core: Core | None = None,
+        *,
+        dynamic_vram: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.base, self.core = base, core or first_core()
         (base / "custom_nodes").mkdir(parents=True)
         (base / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        if dynamic_vram:
+            (base / "custom_nodes" / "dynamic_vram.py").write_text(SWITCH)
         self.port = _free_port()
         self.log = base / "comfyui.log"
-        command = [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
+        command = [str(self.core.python), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
         command += ["--disable-api-nodes", "--disable-auto-launch"]
+        threads = {"OMP_NUM_THREADS": "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"}
+        variables = _without_this_python(os.environ) | threads | (environment or {})
         with self.log.open("w") as log:
-            environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-            self.process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            self.process = subprocess.Popen(
+                command, cwd=self.core.folder, stdout=log, stderr=subprocess.STDOUT, env=variables
+            )
         self._wait_until_it_answers()
 
     @property
@@ -119,16 +143,26 @@ class ComfyServer:
         raise AssertionError(f"ComfyUI did not start\n{self.log_tail()}")
 
 
-def run_script(name: str, *arguments: object) -> dict:
-    """Run a script of this folder with ComfyUI on the path, and return the JSON of its last line.
+def run_script(core: Core, name: str, *arguments: object, environment: dict[str, str] | None = None) -> dict:
+    """Run a script of this folder with a checkout's Python and code, and return the JSON of its last line.
 
     In a process of its own, since ComfyUI's top-level modules are named `nodes`, `utils`, `app`. Raises AssertionError
     with what it wrote to standard error where it fails.
     """
-    command = [sys.executable, str(Path(__file__).with_name(name)), *map(str, arguments)]
-    path = os.pathsep.join([str(COMFYUI), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)
+    return run_code(core, str(Path(__file__).with_name(name)), *arguments, environment=environment)
+
+
+def run_code(core: Core, *command: object, environment: dict[str, str] | None = None) -> dict:
+    """The same with arguments of Python's own, as `-c CODE`."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "inhabit").symlink_to(ROOT, target_is_directory=True)
+        more = (environment or {}).get("PYTHONPATH")
+        path = os.pathsep.join([*filter(None, [more]), str(core.folder), folder])
+        variables = _without_this_python(os.environ) | (environment or {}) | {"PYTHONPATH": path}
+        words = [str(core.python), *map(str, command)]
+        done = subprocess.run(
+            words, cwd=core.folder, env=variables, capture_output=True, text=True, timeout=RUN_SECONDS
+        )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -145,3 +179,8 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _without_this_python(variables) -> dict[str, str]:
+    """The environment without what would put packages of the tests' own Python before the checkout's."""
+    return {name: value for name, value in variables.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}

@@ -7,6 +7,7 @@ import json
 import pytest
 from inhabit.media import read_video
 
+from .cores import Core
 from .parts import write_parts
 from .server import ROOT, ComfyServer, failure, run_script
 
@@ -14,10 +15,10 @@ SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "ste
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
     models = tmp_path_factory.mktemp("assembled") / "models"
     write_parts(models)
-    return run_script("assembled.py", models)
+    return run_script(core, "assembled.py", models)
 
 
 def test_the_same_as_a_converted_file(report: dict):

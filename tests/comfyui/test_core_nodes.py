@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from .cores import Core
 from .server import ROOT, run_script
 
 ROUNDING = 1e-4
@@ -28,13 +29,13 @@ APART = {"attention patches", "between the sigmas", "ModelSamplingDiscrete, sigm
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("core_nodes.py", tmp_path_factory.mktemp("nodes"))
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "core_nodes.py", tmp_path_factory.mktemp("nodes"))
 
 
 @pytest.fixture(scope="module")
-def sampled(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("core_samplers.py", tmp_path_factory.mktemp("samplers"))
+def sampled(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "core_samplers.py", tmp_path_factory.mktemp("samplers"))
 
 
 PARTS = ["guiders", "masks", "conditionings", "patches", "merges", "animation guider", "clip vision"]
@@ -73,9 +74,18 @@ def test_core_s_own_schedule_of_the_model_is_the_model_s(report: dict):
 
 
 def test_refusals_are_one_clear_line(report: dict):
-    assert len(report["refusals"]) == 4
-    for expected, said in report["refusals"].items():
+    assert len(report["refusals"]) == 3
+    for expected, said in (report["refusals"] | report["context windows"]["said"]).items():
         assert expected in said and "\n" not in said, said
+
+
+def test_core_s_context_windows(core: Core, report: dict):
+    """ComfyUI 0.3.64's do not cut the conditions and are refused; later ones give what they should."""
+    found = report["context windows"]
+    assert found["cuts conditions"] == (core.version != "0.3.64") and found["said"]
+    if found["cuts conditions"]:
+        assert max(found["gaps"].values()) <= ROUNDING, found["gaps"]
+        assert min(found["differ"].values()) > 1e-2, found["differ"]
 
 
 def test_every_scheduler_with_euler_is_ddim(sampled: dict):
@@ -103,5 +113,5 @@ def test_the_table_has_a_row_for_every_node():
     for node in ("KSampler", "SamplerCustomAdvanced", "LoraLoaderModelOnly", "Set Latent Noise Mask", "FreeU",
                  "ConditioningCombine", "ConditioningSetMask", "ConditioningSetArea", "ConditioningAverage",
                  "ConditioningSetTimestepRange", "RescaleCFG", "ModelSamplingDiscrete", "ModelMergeSimple",
-                 "ControlNetApply", "Context Windows (Manual)", "samplers", "schedulers"):  # fmt: skip
+                 "ControlNetApply", "Context Windows (Manual)", "ModelSave", "samplers", "schedulers"):  # fmt: skip
         assert node in named, node

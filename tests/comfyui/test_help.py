@@ -10,6 +10,7 @@ import pytest
 
 from . import browser
 from .browser import Frontend, frontend
+from .cores import Core
 from .generate_locales import LOCALE, node_defs, schemas
 from .server import PACK, ROOT, ComfyServer
 
@@ -39,9 +40,9 @@ def info(comfyui: ComfyServer) -> dict:
 
 
 @pytest.fixture(scope="module")
-def shown(info: dict) -> dict:
+def shown(core: Core) -> dict:
     """Names and texts of the nodes as the frontend shows them."""
-    return schemas()
+    return schemas(core)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +78,8 @@ def test_title_and_neighbours_are_display_names(shown: dict, name: str):
     assert set(re.findall(r"\*(Inhabit [^*]+)\*", text)) <= titles
 
 
-def test_the_locale_is_in_step():
-    assert json.loads(LOCALE.read_text(encoding="utf-8")) == node_defs(), "run tests.comfyui.generate_locales"
+def test_the_locale_is_in_step(core: Core):
+    assert json.loads(LOCALE.read_text(encoding="utf-8")) == node_defs(core), "run tests.comfyui.generate_locales"
 
 
 def test_comfyui_serves_the_locale(comfyui: ComfyServer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from .cores import Core
 from .server import run_script
 
 SAME = [
@@ -25,8 +26,8 @@ SAME = [
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("latents.py", tmp_path_factory.mktemp("latents"))
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "latents.py", tmp_path_factory.mktemp("latents"))
 
 
 @pytest.mark.parametrize("name", SAME)

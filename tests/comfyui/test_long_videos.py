@@ -7,6 +7,7 @@ import json
 import pytest
 from inhabit.media import read_video
 
+from .cores import Core
 from .listener import PREVIEW, animation, listen
 from .server import ROOT, ComfyServer, failure, run_script
 
@@ -19,8 +20,8 @@ SPARE = 100 * 2**20  # bytes by which the server's memory may differ between equ
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("long_videos.py", tmp_path_factory.mktemp("long"))
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "long_videos.py", tmp_path_factory.mktemp("long"))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from .cores import Core
 from .server import run_script
 
 
 @pytest.fixture(scope="module")
-def report() -> dict:
-    return run_script("other_models.py")
+def report(core: Core) -> dict:
+    return run_script(core, "other_models.py")
 
 
 def test_windows_change_nothing_where_frames_do_not_see_each_other(report: dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from .cores import Core
 from .server import run_script
 
 NEAR = {  # root mean square difference after 5 steps with guidance, a share of the result's own; 3, 2, 10, 7 bits
@@ -27,8 +28,8 @@ TYPES = {
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("precision.py", tmp_path_factory.mktemp("precision"))
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "precision.py", tmp_path_factory.mktemp("precision"))
 
 
 @pytest.mark.parametrize("option", NEAR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from .cores import Core
 from .server import run_script
 
 SCHEDULES = ("zero terminal SNR", "epsilon")
@@ -23,8 +24,8 @@ SIGMAS = ["trailing", "trailing, shifted", "auto of a small latent", "auto of a 
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    return run_script("primitives.py", tmp_path_factory.mktemp("primitives"))
+def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return run_script(core, "primitives.py", tmp_path_factory.mktemp("primitives"))
 
 
 @pytest.mark.parametrize("name", SAME)

@@ -12,8 +12,9 @@ from wiring_cases import FRAMES, HEIGHT, LONG, WIDTH
 
 # isort: split
 from inhabit.media import read_image
-from inhabit.models import load, load_codec
-from inhabit.nodes import host_conds
+from inhabit.models import load, load_codec, save
+from inhabit.nodes import host, host_conds
+from inhabit.perception import blur_maps, measure_hand_blur
 from inhabit.sampling import DrivingConditions, animate
 from inhabit.sampling.inputs import fit_reference
 from PIL import Image
@@ -61,9 +62,27 @@ def right_results(wires: Wires) -> dict[str, float]:
             wires.call(node, latent=masked | {"noise_mask": half[0]}, long_video="clips")[0]["samples"],
             wires.call(node, latent=masked, long_video="clips")[0]["samples"],
         ),
+        "sharpness as the model was trained": _sharpness_of_another_model(wires),
         "sigmas empty": differ(guided(wires, torch.zeros(0)), samples),
         **references(wires),
     }
+
+
+def _sharpness_of_another_model(wires: Wires) -> float:
+    """Return how far the blur map for a model with a scale of its own is from the library's with that scale."""
+    model, path = load(wires.path), wires.path.with_name("soft.safetensors")
+    motion = model.config.motion.model_copy(update={"typical_sharpness": 50_000.0})
+    model.config = model.config.model_copy(update={"motion": motion})
+    save(path, model)
+    size = wires.width, wires.height
+    told, usual = (
+        measure_hand_blur(wires.pose, *size, wires.driving, **scale) for scale in ({"typical": 50_000.0}, {})
+    )
+    assert abs(told.sharpness - usual.sharpness).max() > 0.1
+    maps = wires.call("InhabitMotionBlur", model=host.load_model(path))[0]
+    return max(
+        differ(maps, blur_maps(told, *size)), differ(wires.call("InhabitMotionBlur")[0], blur_maps(usual, *size))
+    )
 
 
 def references(wires: Wires) -> dict[str, float]:

@@ -57,6 +57,9 @@ def test_frames_that_cannot_be_decoded_are_stood_in_for_and_told(tmp_path, caplo
     assert len(video.frames) == len(video.times) == 40 and np.allclose(video.times, STEADY)
     told = re.search(r"hurt.mp4 is damaged: (\d+) of 40 frames can be read", caplog.text)
     assert told and int(told[1]) < 40
+    clip = open_video(tmp_path / "hurt.mp4")
+    caplog.clear()
+    assert np.array_equal(clip.read(), clip.read()) and len(caplog.records) == 1
     assert numbers(video.frames)[:8] == list(range(8)) and numbers(video.frames)[24:] == list(range(24, 40))
 
 

@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from inhabit.media.pose import Pose
 from inhabit.training import augmentation
 from inhabit.training.augmentation import Clip
+from inhabit.training.data import StepBatches
 
 SIDE = 48
 
@@ -62,10 +64,11 @@ def test_missing_keypoints_stay_missing():
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.3])
-def test_scaling_leaves_mask_and_environment_unscaled(factor):
+def test_scaling_leaves_the_mask_of_the_unscaled_character(factor):
     clip = _clip()
     scaled = augmentation.scale_character(clip, factor)
-    assert scaled.character is clip.character and scaled.object is clip.object and scaled.driving is clip.driving
+    assert scaled.character is clip.character
+    np.testing.assert_array_equal(scaled.driving, scaled.target)
     area = (scaled.target_character > 127).sum() / (clip.target_character > 127).sum()
     assert abs(area - factor**2) < 0.15
     rows = np.flatnonzero((scaled.target_character[0] > 127).any(1))
@@ -99,7 +102,63 @@ def test_blurred_hands_lose_their_detail_and_the_rest_keeps_its_pixels():
     assert blurred.target[inside].std() < 0.4 * clip.target[inside].std()
     assert abs(blurred.target[inside].mean() - clip.target[inside].mean()) < 8
     np.testing.assert_array_equal(blurred.target[:, far], clip.target[:, far])
-    assert blurred.driving is clip.driving
+    np.testing.assert_array_equal(blurred.driving, blurred.target)
+
+
+def _changed(tiny, augmented, cross, kinds, steps=1):
+    """Batches of six rendered clips with this augmentation in every one, as float arrays 0…255."""
+    stage = f"stages=[{{name: a, kind: spatial, steps: 6, clips: 6, frames: 2, augmentation: {augmented}}}]"
+    batches = StepBatches(tiny(stage, f"data.kinds={kinds}", f"data.cross_identity={cross}"))
+    for step in range(steps):
+        yield {name: value.numpy().astype(np.float32) for name, value in vars(batches[step]).items()}
+
+
+@pytest.mark.parametrize("cross", [0, 1])
+@pytest.mark.parametrize(
+    "augmented",
+    ["{scale: 1, scale_range: [0.7, 0.8]}", "{scale: 1, scale_range: [1.2, 1.35]}",
+     "{scale: 0, blur_hands: 1, blur_range: [2, 2]}", "{scale: 1, blur_hands: 1, inference_blocks: 0}"],
+)  # fmt: skip
+def test_no_condition_contradicts_the_target_outside_the_mask(tiny, augmented, cross):
+    """Environment and object condition are cut from the driving pictures: there they must be what the target shows."""
+    objects = 0
+    for batch in _changed(tiny, augmented, cross, "[object, reach, pass]", steps=3):
+        difference = np.abs(batch["target_BFHWC"] - batch["driving_BFHWC"]).max(-1)
+        kept = batch["mask_BFHW"] == 0
+        assert kept.mean() > 0.2 and (difference[kept] > 1).mean() == 0, "environment"
+        seen = batch["object_BFHW"] > 25.5
+        shown = kept & seen
+        objects += shown.sum()
+        assert not (difference[shown] > 1).any(), "object"
+        if not cross:
+            assert not (difference[seen] > 1).any(), "object, inside the mask too"
+    assert objects > 50, "there was something to contradict"
+
+
+@pytest.mark.parametrize("cross", [0, 1])
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_the_object_condition_is_the_scaled_object(tiny, factor, cross):
+    """The truth is the unscaled clip, sampled at the place each scaled pixel came from."""
+    augmented = "{{flip: 0, scale: {}, scale_range: [{}, {}], inference_blocks: 1}}"
+    plain, scaled = (
+        next(_changed(tiny, augmented.format(share, factor, factor), cross, "[object]")) for share in (0, 1)
+    )
+    for clip in range(6):
+        before = {name: values[clip] for name, values in plain.items()}
+        cut = np.maximum(before["character_BFHW"], before["object_BFHW"]).max(0) > 127
+        rows, columns = np.nonzero(cut)
+        feet = np.array([(columns.min() + columns.max()) / 2, rows.max()], np.float32)
+        came = ((np.indices(cut.shape)[::-1].transpose(1, 2, 0) - feet) / factor + feet).astype(np.float32)
+        for frame in range(2):
+            expected = {
+                name: cv2.remap(before[name][frame], came, None, cv2.INTER_LINEAR)
+                for name in ("object_BFHW", "driving_BFHWC")
+            }
+            after = scaled["object_BFHW"][clip, frame]
+            assert np.abs(after - expected["object_BFHW"]).max() <= 8
+            shown = (after > 250) & ((scaled["mask_BFHW"][clip, frame] > 0) | (cross == 0))
+            driving = scaled["driving_BFHWC"][clip, frame]
+            assert np.abs(driving - expected["driving_BFHWC"])[shown].max(initial=0) <= 8
 
 
 def test_random_blocks_are_numbers_between_one_and_the_box_side():
@@ -120,7 +179,7 @@ def test_reference_keeps_the_character_and_replaces_the_background():
     image[mask > 0] = (200, 30, 30)
     first, second = (augmentation.reference_from_frame(np.random.default_rng(seed), image, mask) for seed in (1, 2))
     assert (first[SIDE // 2, SIDE // 2] == (200, 30, 30)).all()  # centred
-    red = (np.abs(first.astype(int) - (200, 30, 30)).max(-1) < 3)
+    red = np.abs(first.astype(int) - (200, 30, 30)).max(-1) < 3
     rows = np.flatnonzero(red[:, SIDE // 2])
     assert 0.7 * SIDE < rows[-1] - rows[0] + 1 <= SIDE  # and filling the picture
     assert np.abs(first[:, 0].astype(int) - second[:, 0]).mean() > 10

@@ -115,7 +115,9 @@ def test_result_loads_with_its_codec_and_step(straight):
 
 def test_learning_rate_warms_up_and_falls():
     factor = learning_rate_factor(StageRecipe(name="s", kind="spatial", steps=110, warmup=10))
-    assert factor(0) == 0 and factor(5) == 0.5 and factor(10) == 1.0
+    assert [factor(step) for step in range(10)] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert factor(10) == 1.0 and factor(109) > 0
+    assert learning_rate_factor(StageRecipe(name="s", kind="spatial", steps=3, warmup=0))(0) == 1
     assert factor(60) == pytest.approx(0.5) and factor(110) == pytest.approx(0, abs=1e-6)
 
 
