@@ -26,6 +26,7 @@ comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
 NODE_CLASS_MAPPINGS = {{}}
 logging.info("{SWITCHED_ON}")
 """
+EARLY = "import comfy_aimdo.control; comfy_aimdo.control.init()"  # before core's modules bind the library
 
 
 def first_core() -> Core:
@@ -39,8 +40,8 @@ def first_core() -> Core:
 class ComfyServer:
     """Starts on construction; `stop` ends it. `base` is its folder for models, inputs and outputs.
 
-    `dynamic_vram` does by a custom node what `main.py` does on a machine with an NVIDIA GPU. `environment` goes before
-    the process's own variables.
+    `dynamic_vram` does what `main.py` does on a machine with an NVIDIA GPU, before core's modules are imported and by a
+    custom node. `environment` goes before the process's own variables.
     """
 
     def __init__(
@@ -54,7 +55,11 @@ class ComfyServer:
         self.base, self.core = base, core or first_core()
         (base / "custom_nodes").mkdir(parents=True)
         (base / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        environment = environment or {}
         if dynamic_vram:
+            environment = environment | {"PYTHONPATH": str(base / "early")}
+            (base / "early").mkdir()
+            (base / "early" / "sitecustomize.py").write_text(EARLY)
             (base / "custom_nodes" / "dynamic_vram.py").write_text(SWITCH)
         self.port = _free_port()
         self.log = base / "comfyui.log"
@@ -62,7 +67,7 @@ class ComfyServer:
         command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
         command += ["--disable-api-nodes", "--disable-auto-launch"]
         threads = {"OMP_NUM_THREADS": "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"}
-        variables = _without_this_python(os.environ) | threads | (environment or {})
+        variables = _without_this_python(os.environ) | threads | environment
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.core.folder, stdout=log, stderr=subprocess.STDOUT, env=variables
