@@ -6,13 +6,13 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from .cores import Core, cores, nothing_found
+from .scripts import without_this_python
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = "ComfyUI-Inhabit"  # a folder name that is no Python name, as people have it
@@ -67,7 +67,7 @@ class ComfyServer:
         command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
         command += ["--disable-api-nodes", "--disable-auto-launch"]
         threads = {"OMP_NUM_THREADS": "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"}
-        variables = _without_this_python(os.environ) | threads | environment
+        variables = without_this_python(os.environ) | threads | environment
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.core.folder, stdout=log, stderr=subprocess.STDOUT, env=variables
@@ -148,30 +148,6 @@ class ComfyServer:
         raise AssertionError(f"ComfyUI did not start\n{self.log_tail()}")
 
 
-def run_script(core: Core, name: str, *arguments: object, environment: dict[str, str] | None = None) -> dict:
-    """Run a script of this folder with a checkout's Python and code, and return the JSON of its last line.
-
-    In a process of its own, since ComfyUI's top-level modules are named `nodes`, `utils`, `app`. Raises AssertionError
-    with what it wrote to standard error where it fails.
-    """
-    return run_code(core, str(Path(__file__).with_name(name)), *arguments, environment=environment)
-
-
-def run_code(core: Core, *command: object, environment: dict[str, str] | None = None) -> dict:
-    """The same with arguments of Python's own, as `-c CODE`."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "inhabit").symlink_to(ROOT, target_is_directory=True)
-        more = (environment or {}).get("PYTHONPATH")
-        path = os.pathsep.join([*filter(None, [more]), str(core.folder), folder])
-        variables = _without_this_python(os.environ) | (environment or {}) | {"PYTHONPATH": path}
-        words = [str(core.python), *map(str, command)]
-        done = subprocess.run(
-            words, cwd=core.folder, env=variables, capture_output=True, text=True, timeout=RUN_SECONDS
-        )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def failure(history: dict) -> str | None:
     """Return the message of the exception that ended a workflow; None when it succeeded."""
     for name, details in history["status"]["messages"]:
@@ -184,8 +160,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def _without_this_python(variables) -> dict[str, str]:
-    """The environment without what would put packages of the tests' own Python before the checkout's."""
-    return {name: value for name, value in variables.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}

@@ -9,7 +9,8 @@ from inhabit.media import read_video
 
 from .cores import Core
 from .parts import write_parts
-from .server import ROOT, ComfyServer, failure, run_script
+from .scripts import run_script
+from .server import ROOT, ComfyServer, failure
 
 SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "steps": 2, "cfg": 2.0}
 
