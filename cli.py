@@ -84,8 +84,11 @@ def _leave(*_) -> None:
 
 def scene(options: argparse.Namespace) -> None:
     """Render a puppet scene into a folder."""
+    from .media.outputs import check_folder
     from .scenes import render_scene, write_scene
+    from .scenes.files import FILES
 
+    check_folder(options.out, FILES, "meta.json")
     write_scene(render_scene(options.seed, options.kind, options.frames, *options.size), options.out)
     print(f"wrote {options.out}")
 
@@ -101,19 +104,27 @@ def animate(options: argparse.Namespace) -> None:
 
 def demo(options: argparse.Namespace) -> None:
     """Render, animate and compare."""
-    from .evaluation.demo import make_demo, summary
+    from .evaluation.demo import WRITTEN, make_demo, summary
+    from .media.outputs import check_folder
 
+    check_folder(options.out, WRITTEN, "metrics.json")
     metrics = make_demo(options.out, options.seed, options.kind, options.frames, options.size, options.model)
     print(f"wrote {options.out}; look at {options.out / 'sheet.png'}\n{summary(metrics)}")
 
 
 def train(options: argparse.Namespace) -> int:
     """Train what a recipe says; 130 when it was stopped before its end."""
+    from .media.outputs import check_output
     from .sampling.request import choose_device
     from .training import Trainer, load_recipe
 
     device = choose_device(options.device)
-    written = Trainer(load_recipe(options.recipe, options.set), options.out, device).run(options.resume)
+    recipe = load_recipe(options.recipe, options.set)
+    check_output(options.out, folder=True)
+    for name in ("model.safetensors", "lora.safetensors", "log.jsonl"):
+        used = {"--recipe": options.recipe, "init": recipe.init, "codec": recipe.codec}
+        check_output(options.out / name, used, option="the training's")
+    written = Trainer(recipe, options.out, device).run(options.resume)
     print(f"wrote {written}" if written else f"stopped; the same command with --resume goes on from {options.out}")
     return 0 if written else INTERRUPTED
 
@@ -122,9 +133,11 @@ def convert(options: argparse.Namespace) -> None:
     """Make one checkpoint of public weights, and tell what became of every file."""
     import torch
 
+    from .media.outputs import check_output
     from .models.architecture import Numbers
     from .models.conversion import convert as convert_files
 
+    check_output(options.out, {str(file): file for file in options.files if file.is_dir()})
     dtype = getattr(torch, options.dtype) if options.dtype else None
     numbers = Numbers(**_fields(options, Numbers))
     report = convert_files(options.kind, options.files, options.out, dtype=dtype, numbers=numbers)
@@ -135,8 +148,11 @@ def bench(options: argparse.Namespace) -> None:
     """Time one denoising step, and write the numbers where asked."""
     from .evaluation.benchmark import benchmark, summary
     from .evaluation.report import write_json
+    from .media.outputs import check_output
     from .sampling.request import choose_device, choose_dtype
 
+    if options.out is not None:
+        check_output(options.out)
     device = choose_device(options.device)
     result = benchmark(
         options.preset,
@@ -156,8 +172,10 @@ def card(options: argparse.Namespace) -> None:
     """Measure a model over held-out scenes, over long ones, or its hands."""
     from .evaluation import hands, long_video
     from .evaluation.card import CardSettings, make_card, markdown
+    from .media.outputs import check_output
     from .models import checkpoint_file
 
+    check_output(options.out, folder=True)
     model = checkpoint_file(options.model)
     if options.long_videos is not None:
         scenes = options.long_videos, options.size, options.device
@@ -172,8 +190,10 @@ def card(options: argparse.Namespace) -> None:
 def sheet(options: argparse.Namespace) -> None:
     """Draw videos into one contact sheet."""
     from .evaluation.sheet import video_sheet
+    from .media.outputs import check_output
 
     named = {name or path: Path(path) for name, _, path in (clip.rpartition("=") for clip in options.clips)}
+    check_output(options.out, {**named, "--reference": options.reference})
     print(video_sheet(named, options.out, options.columns, options.reference))
 
 

@@ -17,6 +17,7 @@ from .report import demo_report, write_json
 from .sheet import contact_sheet
 
 SCENE_FILES = ("reference.png", "driving.mp4", "target.mp4")
+WRITTEN = (*SCENE_FILES, "result.mp4", "sheet.png", "metrics.json")
 
 
 def make_demo(

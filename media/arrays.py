@@ -27,10 +27,21 @@ def to_uint8(pixels: Tensor | np.ndarray) -> np.ndarray:
 
 
 def resize(frames: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Frames (F, H, W) or (F, H, W, 3), uint8 or float32 → the same at width × height: averaged down, bicubic up."""
+    """Frames (F, H, W) or (F, H, W, 3), uint8 or float32 → the same at width × height: averaged down, bicubic up.
+
+    A place at x lies at x · width / W afterwards, counted from the left edge, whichever sides shrink or grow.
+    """
     if frames.shape[1:3] == (height, width):
         return frames
-    shrinks = width * height < frames.shape[1] * frames.shape[2]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     whole = (np.ascontiguousarray(frame) for frame in frames)
-    return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in whole])
+    return np.stack([_resized(frame, width, height) for frame in whole])
+
+
+def _resized(frame: np.ndarray, width: int, height: int) -> np.ndarray:
+    """One side after the other where one shrinks and one grows: OpenCV's average would be off by up to 1/8 pixel."""
+    least = min(width, frame.shape[1]), min(height, frame.shape[0])
+    if least != frame.shape[1::-1]:
+        frame = cv2.resize(frame, least, interpolation=cv2.INTER_AREA)
+    if least != (width, height):
+        frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
+    return frame

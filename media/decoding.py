@@ -3,7 +3,8 @@
 import bisect
 import functools
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from .timing import frame_times
 
 logger = logging.getLogger(__name__)
 
+FRAMES_COUNTED = {"avi", "h264", "hevc", "m4v"}  # containers that tell no presentation times: FFmpeg's are a guess
 NO_VIDEO = {"tty", "lrc", "srt", "ass", "webvtt", "sdp", "concat", "hls", "ffmetadata"}  # text that FFmpeg would draw
 ONE_FRAME_A_PACKET = {"av1", "dnxhd", "ffv1", "h264", "hevc", "huffyuv", "libdav1d", "mjpeg", "png", "prores", "vp9"}
 HIDDEN = 0x0400 | 0x0800  # AV_DISPOSITION_ATTACHED_PIC, AV_DISPOSITION_TIMED_THUMBNAILS
@@ -24,7 +26,11 @@ ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders
 MOST_ERRORS = 1000  # in a row, of a file that gives nothing but errors
 SQUARE, ODDEST = 0.01, 10.0  # pixels this near to square are; ones this many times wider or higher are a mistake
 SEEK_FROM = 8  # frames: below, decoding from the first frame costs no more than seeking
-CUT_SECONDS = {"mov": 0.05, "matroska": 0.05}  # how exact the length is that a file states, besides a frame and a half
+CUT_SECONDS = {
+    "mov": 0.05,
+    "matroska": 0.05,
+    "avi": 0.05,
+}  # how exact the length is that a file states, besides a frame and a half
 USUAL_CUT_SECONDS = 0.3
 
 
@@ -63,21 +69,29 @@ class _Track:
     rate: Fraction | None
     time_base: Fraction
     pts: list[int | None] = field(default_factory=list)  # of packets that are shown
-    in_order: bool = True  # every packet has its time, decoding times increase, the first packet is the first picture
+    dts: list[int | None] = field(default_factory=list)  # of the same
+    in_order: bool = False  # every packet has a time, the clock goes forward, the first is a key frame, and shown first
     last_dts: int | None = None
     corrupt: int = 0
     first: int | None = None
 
+    @property
+    def tells_frames(self) -> bool:
+        """Whether the packets' times are those of the frames that will come out of the decoder."""
+        return self.in_order and not self.corrupt and len(set(self.pts)) == len(self.pts)
+
     def add(self, packet: av.Packet) -> None:
-        if self.last_dts is None:
+        if not self.pts and self.first is None:
             self.first = packet.pts
             self.in_order = packet.is_keyframe and packet.pts is not None
-        elif packet.dts is None or packet.dts <= self.last_dts or packet.pts is None or packet.pts < self.first:
-            self.in_order = False
+        elif self.in_order:
+            back = None not in (packet.dts, self.last_dts) and packet.dts <= self.last_dts
+            self.in_order = not back and packet.pts is not None and packet.pts >= self.first
         self.last_dts = packet.dts
         self.corrupt += packet.is_corrupt
         if not packet.is_discard:
             self.pts.append(packet.pts)
+            self.dts.append(packet.dts)
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -114,59 +128,87 @@ def read_timeline(path: Path) -> Timeline:
 def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
     with open_container(path) as container:
         track, end, broken = _read_packets(container, path)
-        length = _stated_length(container)
-        stream = container.streams[track.stream]
-        stated, aspect = stream.frames, _sample_aspect(stream)
-        transfer, primaries = int(stream.codec_context.color_trc), int(stream.codec_context.color_primaries)
-        codec, layered = stream.codec_context.name, stream.metadata.get("alpha_mode") == "1"
-        exactness = CUT_SECONDS.get(container.format.name.split(",")[0], USUAL_CUT_SECONDS)
+        kind = container.format.name.split(",")[0]
+        stream, context = container.streams[track.stream], container.streams[track.stream].codec_context
+        length = _stated_length(container, stream)
+        stated = _stated_frames(stream, kind)
+        described = {
+            "sample_aspect": _sample_aspect(stream),
+            "transfer": int(context.color_trc),
+            "primaries": int(context.color_primaries),
+            "alpha": ALPHA_DECODERS.get(context.name) if _has_alpha_layer(stream) else None,
+        }
+        exact = track.tells_frames and context.name in ONE_FRAME_A_PACKET and kind not in FRAMES_COUNTED and not broken
     damaged = bool(broken or track.corrupt)
-    exact = track.in_order and codec in ONE_FRAME_A_PACKET and len(set(track.pts)) == len(track.pts) and not damaged
     pts = sorted(track.pts) if exact else _decoded_pts(path, track, damaged)
+    if kind in FRAMES_COUNTED:
+        pts = track.dts[: len(pts)] + [None] * (len(pts) - len(track.dts))
     if not pts:
         raise InputError(f"{path} holds 0 frames that can be read: give a video with at least one frame")
     times, fps = frame_times([None if p is None else float(p * track.time_base) for p in pts], track.rate, path.name)
-    cut = broken or (length is not None and end < length - exactness - 1.5 / fps)
-    total = max(len(pts), len(track.pts) if damaged else 0)
-    if cut:
-        total = max(total, stated if track.rate and stated / track.rate <= length + 1 else round((length or 0) * fps))
+    start = float(next((p for p in pts if p is not None), 0) * track.time_base)
+    if kind in FRAMES_COUNTED:
+        end = start + float(times[-1]) + 1 / fps
+    cut = broken or (length is not None and end < length - CUT_SECONDS.get(kind, USUAL_CUT_SECONDS) - 1.5 / fps)
+    total = len(pts)
+    if cut or damaged:
+        span = (length if cut and length else end) - start
+        rate = fps if kind in FRAMES_COUNTED else track.rate or fps
+        total = max(total, len(track.pts), stated or round(span * rate))
     return Timeline(
         stream=track.stream,
         time_base=track.time_base,
         pts=pts if exact else None,
         times=times,
         fps=fps,
-        start=float(next((p for p in pts if p is not None), 0) * track.time_base),
-        sample_aspect=aspect,
-        transfer=transfer,
-        primaries=primaries,
+        start=start,
         damaged=damaged,
-        alpha=ALPHA_DECODERS.get(codec) if layered else None,
-        complaint=_complaint(path, cut, len(pts), total, times[-1] + 1 / fps),
+        complaint=_complaint(path, cut, len(pts), total, float(times[-1]) + 1 / fps),
+        **described,
     )
 
 
-def _stated_length(container: av.container.InputContainer) -> float | None:
+def _stated_length(container: av.container.InputContainer, film: av.VideoStream) -> float | None:
     """Seconds on the file's clock at which it ends by its own word; None where it gives none (or FFmpeg guesses)."""
+    if container.format.name == "avi":
+        return float(film.frames * film.time_base) if film.frames else None
     if not container.duration or "mpegts" in container.format.name:
         return None
     return (container.duration + max(0, container.start_time or 0)) / av.time_base
 
 
+def _stated_frames(film: av.VideoStream, kind: str) -> int | None:
+    """How many frames the film has by the file's own word."""
+    if kind == "mov":
+        return film.frames
+    if film.metadata.get("NUMBER_OF_FRAMES", "").isdecimal():  # as Matroska's tools write it
+        return int(film.metadata["NUMBER_OF_FRAMES"])
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", film.metadata.get("DURATION", ""))
+    if clock is None or not film.average_rate:
+        return None
+    hours, minutes, seconds = (float(part) for part in clock.groups())
+    return round((3600 * hours + 60 * minutes + seconds) * film.average_rate)
+
+
 def _complaint(path: Path, cut: bool, count: int, total: int, seconds: float) -> str | None:
     if not cut and count >= total:
         return None
-    kind = "cut short" if cut else "damaged"
-    return f"{path} is {kind}: {count} of {total} frames can be read, {seconds:.2f} s"
+    fault = "cut short or damaged" if cut else "damaged"
+    return f"{path} is {fault}: {count} of {total} frames can be read, {seconds:.2f} s"
 
 
 def decode_frames(
-    path: Path, timeline: Timeline, start: int = 0, stop: int | None = None, alpha: bool = False
+    path: Path,
+    timeline: Timeline,
+    start: int = 0,
+    stop: int | None = None,
+    alpha: bool = False,
+    tell: Callable[[str], None] = logger.warning,
 ) -> Iterator[av.VideoFrame]:
     """Yield the frames start…stop of a file as they are stored, exactly as many as its timeline tells.
 
-    A frame that cannot be decoded is stood in for by the one before it (before the first: the first that can), and a
-    warning says how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing can be decoded.
+    A frame that cannot be decoded is stood in for by the one before it (before the first: the first that can), and
+    `tell` is told how many those are. alpha: decode an alpha layer, too. Raises InputError where nothing decodes.
     """
     stop = len(timeline.times) if stop is None else min(stop, len(timeline.times))
     if start >= stop:
@@ -190,11 +232,9 @@ def decode_frames(
         raise InputError(f"{path} holds 0 frames that can be read: give a video with at least one frame")
     standing_in += stop - index
     if standing_in or corrupt:
-        logger.warning(
-            "%s is damaged: %d of %d frames can be read%s",
-            *(path, stop - start - standing_in, stop - start),
-            ", the frame before stands in for each of the others" if standing_in else f", {corrupt} of them in part",
-        )
+        how = "the frame before stands in for each of the others" if standing_in else f"{corrupt} of them in part"
+        where = "" if stop - start == len(timeline.times) else f" from frame {start} on"
+        tell(f"{path} is damaged: {stop - start - standing_in} of {stop - start} frames{where} can be read, {how}")
     for _ in range(index, stop):
         yield last
 
@@ -237,9 +277,9 @@ def _decode(
         context.thread_type = "AUTO" if threads else "NONE"
         if begin is not None:
             container.seek(begin, stream=stream, backward=True)
-        for packet in _packets(container, [stream]):
-            if isinstance(packet, av.FFmpegError):
-                continue
+        for packet in packets_of(container, [stream]):
+            if isinstance(packet, av.FFmpegError) or not packet.size and packet.dts is not None:
+                continue  # an empty packet within the film says that the frame before stays (Theora, .avi)
             try:
                 frames = context.decode(packet if packet.size else None)
             except av.EOFError:
@@ -251,7 +291,7 @@ def _decode(
             yield from frames
 
 
-def _packets(container: av.container.InputContainer, streams: list) -> Iterator[av.Packet | av.FFmpegError]:
+def packets_of(container: av.container.InputContainer, streams: list) -> Iterator[av.Packet | av.FFmpegError]:
     """Packets to the end of the file; places that cannot be read come as the error."""
     errors = 0
     while errors < MOST_ERRORS:
@@ -272,13 +312,13 @@ def _read_packets(container: av.container.InputContainer, path: Path) -> tuple[_
     tracks = {
         stream.index: _Track(stream.index, _rank(stream), _nominal_rate(stream), stream.time_base)
         for stream in container.streams.video
-        if not disposition(stream) & HIDDEN
+        if not disposition(stream) & HIDDEN and stream.codec_context is not None
     }
     if not tracks:
-        raise InputError(f"{path} holds no video stream: give a video file or a folder of PNGs")
+        raise InputError(f"{path} holds no video stream that can be read: give a video file or a folder of PNGs")
     end, broken = 0.0, False
     streams = [*(container.streams[index] for index in tracks), *container.streams.audio]
-    for packet in _packets(container, streams):
+    for packet in packets_of(container, streams):
         if isinstance(packet, av.FFmpegError):
             broken = True
         elif packet.size:
@@ -298,7 +338,8 @@ def _rank(stream: av.VideoStream) -> tuple:
 
 def disposition(stream: av.stream.Stream) -> int:
     """The bits of FFmpeg's AV_DISPOSITION_*."""
-    return int(getattr(stream, "disposition", 0))
+    bits = getattr(stream, "disposition", 0)
+    return int(getattr(bits, "value", bits))  # a Flag in older versions of PyAV
 
 
 def _nominal_rate(stream: av.VideoStream) -> Fraction | None:
@@ -310,6 +351,11 @@ def _sample_aspect(stream: av.VideoStream) -> float:
     """Width / height of a stored pixel; 1 where the file does not say, or says nonsense."""
     aspect = float(stream.sample_aspect_ratio or 1)
     return 1.0 if abs(aspect - 1) <= SQUARE or not 1 / ODDEST <= aspect <= ODDEST else aspect
+
+
+def _has_alpha_layer(stream: av.VideoStream) -> bool:
+    """Whether a WebM's packets carry a second picture of alpha."""
+    return "1" in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE"))
 
 
 def _decoded_pts(path: Path, track: _Track, damaged: bool) -> list[int | None]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import InputError
 from .arrays import to_uint8
 from .atomic import atomic_file
-from .colour import CONVERSION
+from .colour import CONVERSION, ITU601, ITU709
 from .sound import Sound
 from .timing import is_steady
 
@@ -29,13 +29,13 @@ BT709, SMPTE170M, LIMITED = 1, 6, 1  # AVCOL_SPC_BT709 (also of primaries and tr
 
 @dataclass(frozen=True)
 class _Form:
-    """source, stored: formats of the given frames and of the file; matrix, range: of its colours; by PyAV's names."""
+    """source, stored: formats of the given frames and of the file; matrix (SWS_CS_*), range: of its colours."""
 
     codec: str
     source: str
     stored: str
     options: dict[str, str]
-    matrix: str | None = None
+    matrix: int | None = None
     range: str | None = None
 
 
@@ -59,7 +59,7 @@ def write_video(
     pixels = (_even(to_uint8(frame)) for frame in chain([first], rest))
     hd = first.shape[0] + first.shape[0] % 2 >= HD_LINES
     options = {"crf": "12", "preset": "medium"}
-    form = _Form("libx264", "rgb24", "yuv420p", options, "ITU709" if hd else "ITU601", "MPEG")
+    form = _Form("libx264", "rgb24", "yuv420p", options, ITU709 if hd else ITU601, "MPEG")
     _write(Path(path), pixels, form, fps, sound_of, times)
 
 
@@ -151,7 +151,8 @@ def _mux(
 ) -> None:
     """Encode frame by frame; sound goes into the file where its time is, so that both alternate."""
     clock = _Clock(fps, times, path.name)
-    stream = container.add_stream(form.codec, rate=clock.rate, options=form.options)
+    options = form.options if clock.ticks is None or not form.options else form.options | {"bf": "0"}  # see _Clock
+    stream = container.add_stream(form.codec, rate=clock.rate, options=options)
     _describe(stream, form, clock)
     sound = None if sound_of is None else Sound.of(Path(sound_of), container, opened)
     reformatter = VideoReformatter()
@@ -187,13 +188,17 @@ def _describe(stream: av.VideoStream, form: _Form, clock: "_Clock") -> None:
     stream.time_base = stream.codec_context.time_base = clock.time_base
     if form.matrix is not None:
         context = stream.codec_context
-        context.colorspace = BT709 if form.matrix == "ITU709" else SMPTE170M
+        context.sample_aspect_ratio = Fraction(1)
+        context.colorspace = BT709 if form.matrix == ITU709 else SMPTE170M
         context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
 
 
 class _Clock:
-    """Ticks of the frames: one each where they come at a constant rate, else 1/90000 s."""
+    """Ticks of the frames: one each where they come at a constant rate, else 1/90000 s.
+
+    In .mp4 a track is as long as its decoding times say, which B-frames at changing rates make too short.
+    """
 
     def __init__(self, fps: float, times: np.ndarray | None, name: str):
         self.rate, self.name, self.count = Fraction(fps).limit_denominator(1001), name, None

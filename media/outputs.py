@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import InputError
@@ -28,6 +28,20 @@ def check_output(
             raise InputError(f"{option} {out} is what {name} names, which would be lost: give another name")
         if Path(path).is_dir() and _is_within(out, Path(path)):
             raise InputError(f"{option} {out} lies in {path}, the folder that {name} names: give another place")
+
+
+def check_folder(out: Path, names: Iterable[str], mark: str, option: str = "--out") -> None:
+    """Raise InputError where files of such `names` in a folder would be replaced that are not this program's own.
+
+    They are its own where the file `mark` lies beside them, which it always writes.
+    """
+    check_output(out, option=option, folder=True)
+    theirs = [name for name in names if (out / name).exists()]
+    if theirs and not (out / mark).exists():
+        raise InputError(
+            f"{option} {out} holds a {theirs[0]} that was not written by this command (there is no {mark}), and it "
+            "would be lost: give another folder"
+        )
 
 
 def _check_kind(out: Path, option: str, folder: bool) -> None:

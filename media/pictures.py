@@ -39,11 +39,16 @@ def count_pictures(path: Path) -> int:
             raise _unreadable(path) from error
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) of an upright picture, without reading its pixels. Raises InputError."""
+def stored_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture as its header says, which may lie on its side. Raises InputError."""
     with open_picture(path) as picture:
-        lies = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return picture.size[::-1] if lies else picture.size
+        return picture.size
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) of an upright picture. Raises InputError."""
+    with open_picture(path) as picture:
+        return _upright(picture, path).size
 
 
 def animation_times(path: Path) -> tuple[np.ndarray, float]:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from ..errors import InputError
-from .decoding import disposition, open_container, read_timeline
+from .decoding import disposition, open_container, packets_of, read_timeline
 from .video import is_picture
 
 logger = logging.getLogger(__name__)
@@ -86,17 +86,25 @@ def _first_picture(path: Path, track: av.AudioStream) -> float:
 
 def _copy(source, theirs: av.AudioStream, ours: av.AudioStream, origin: float) -> Iterator[av.Packet]:
     """Packets as they are; one that ends as the pictures begin goes along, since decoders start with it (priming)."""
-    shift = round(origin / theirs.time_base)
-    for packet in source.demux(theirs):
+    shift, last, lost = round(origin / theirs.time_base), None, 0
+    for packet in packets_of(source, [theirs]):
+        if isinstance(packet, av.FFmpegError):
+            lost += 1
+            continue
         if packet.dts is None or packet.is_discard:  # the last, empty one ends the stream
             continue
         if packet.pts is None:
             packet.pts = packet.dts
         if packet.pts + (packet.duration or 0) < shift:
             continue
+        if last is not None and packet.dts <= last:  # a clock that goes back, which no file may hold
+            lost += 1
+            continue
+        last = packet.dts
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         packet.stream = ours
         yield packet
+    _tell_lost(source, lost)
 
 
 def _encode(source, theirs: av.AudioStream, container, origin: float) -> Iterator[av.Packet]:
@@ -158,13 +166,21 @@ def _samples(source, theirs: av.AudioStream, layout: str, rate: int, origin: flo
 
 def _decoded(source, theirs: av.AudioStream) -> Iterator[av.AudioFrame]:
     """Frames of the sound; packets that cannot be decoded are left out, and counted in the log."""
-    broken = 0
-    for packet in source.demux(theirs):
+    lost = 0
+    for packet in packets_of(source, [theirs]):
+        if isinstance(packet, av.FFmpegError):
+            lost += 1
+            continue
         try:
             yield from packet.decode()
         except av.EOFError:
             continue
         except av.FFmpegError:
-            broken += 1
-    if broken:
-        logger.warning("%d packets of the sound of %s cannot be decoded: they are silent", broken, source.name)
+            lost += 1
+    _tell_lost(source, lost)
+
+
+def _tell_lost(source: av.container.InputContainer, lost: int) -> None:
+    if lost:
+        path = source.name.removeprefix("file:")
+        logger.warning("the sound of %s is damaged: %d parts of it cannot be read and are left out", path, lost)

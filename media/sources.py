@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from . import pictures
-from .colour import ToRGB, has_alpha, is_full_range
+from .colour import ToRGB, grey_of, has_alpha, is_grey
 from .decoding import Timeline, decode_frames, read_timeline
 from .orientation import orientation
 from .timing import is_steady
@@ -31,21 +31,21 @@ class Source(Protocol):
     fps: float
     start: float
 
-    def rgb(self, start: int, stop: int, ground: float) -> Iterator[np.ndarray]:
-        """Frames as uint8 (h, w, 3), upright."""
+    def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+        """Frames as uint8 (h, w, 3), upright; as stored or, where that is less work, of the `size` that is wanted."""
 
     def planes(self, start: int, stop: int, mean: bool = False) -> Iterator[Plane]:
         """Frames as one plane each, upright: the largest of their colours, or the mean."""
 
 
 class FileSource:
-    """A video file."""
+    """A video file. told: what was warned of."""
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.told = path, set()
         self.timeline: Timeline = read_timeline(path)
         if self.timeline.complaint:
-            logger.warning(self.timeline.complaint)
+            self.tell(self.timeline.complaint)
         self.times, self.fps, self.start = self.timeline.times, self.timeline.fps, self.timeline.start
         first = next(decode_frames(path, self.timeline, 0, 1))
         self.orientation = orientation(first)
@@ -54,21 +54,27 @@ class FileSource:
         square = first.width if aspect == 1 else max(2, 2 * round(first.width * aspect / 2))
         self.size = self.orientation.size(square, first.height)
 
-    def rgb(self, start: int, stop: int, ground: float) -> Iterator[np.ndarray]:
-        to_rgb = ToRGB(ground, self.timeline.transfer, self.timeline.primaries)
-        for frame in decode_frames(self.path, self.timeline, start, stop, alpha=True):
+    def tell(self, message: str) -> None:
+        """Warn of something once, however often frames are read again."""
+        if message not in self.told:
+            logger.warning(message)
+        self.told.add(message)
+
+    def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+        lying = size and self.orientation.size(*size)
+        to_rgb = ToRGB(ground, self.timeline.transfer, self.timeline.primaries, lying)
+        for frame in decode_frames(self.path, self.timeline, start, stop, True, self.tell):
             yield self.orientation.turn(to_rgb(frame))
 
     def planes(self, start: int, stop: int, mean: bool = False) -> Iterator[Plane]:
         to_rgb = ToRGB(0.0)
-        for frame in decode_frames(self.path, self.timeline, start, stop, alpha=True):
+        for frame in decode_frames(self.path, self.timeline, start, stop, True, self.tell):
             plane, alpha = self._plane(frame, to_rgb, mean)
             yield self.orientation.turn(plane), None if alpha is None else self.orientation.turn(alpha)
 
     def _plane(self, frame, to_rgb: ToRGB, mean: bool) -> Plane:
-        if frame.format.name.startswith("gray") and is_full_range(frame):
-            deep = frame.format.components[0].bits > 8
-            return frame.to_ndarray(format="gray16le" if deep else "gray"), None
+        if is_grey(frame):
+            return grey_of(frame), None
         colours = to_rgb.convert(frame, "rgba" if has_alpha(frame) else "rgb24")
         alpha = colours[..., 3] if has_alpha(frame) else None
         colours = colours[..., :3]
@@ -82,14 +88,15 @@ class PictureSource:
 
     def __init__(self, files: list[Path], path: Path):
         self.files = files
-        sizes = {pictures.picture_size(file) for file in files}
+        stored = {pictures.stored_size(file) for file in files}
+        sizes = {pictures.picture_size(file) for file in (files if len(stored) > 1 else files[:1])}
         if len(sizes) > 1:
             names = ", ".join(sorted(f"{width}x{height}" for width, height in sizes))
             raise InputError(f"{path} holds pictures of sizes {names}: make them all one size")
         self.size = self.stored_size = sizes.pop()
         self.times, self.fps = np.arange(len(files)) / FOLDER_FPS, FOLDER_FPS
 
-    def rgb(self, start: int, stop: int, ground: float) -> Iterator[np.ndarray]:
+    def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
         return (pictures.read_rgb(file, ground) for file in self.files[start:stop])
 
     def planes(self, start: int, stop: int, mean: bool = False) -> Iterator[Plane]:
@@ -108,7 +115,7 @@ class AnimationSource:
         self.fps = len(shown) / length
         self.times = np.arange(len(shown)) / self.fps if is_steady(shown, self.fps) else shown
 
-    def rgb(self, start: int, stop: int, ground: float) -> Iterator[np.ndarray]:
+    def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
         return (pictures.rgb_of(picture, ground) for picture in pictures.animation(self.path, start, stop))
 
     def planes(self, start: int, stop: int, mean: bool = False) -> Iterator[Plane]:
@@ -125,7 +132,7 @@ class ArraySource:
         self.size = self.stored_size = (planes.shape[2], planes.shape[1])
         self.times, self.fps = np.arange(len(planes)) / FOLDER_FPS, FOLDER_FPS
 
-    def rgb(self, start: int, stop: int, ground: float) -> Iterator[np.ndarray]:
+    def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
         raise InputError("an array of numbers is no video: give a video file or a folder of PNGs")
 
     def planes(self, start: int, stop: int, mean: bool = False) -> Iterator[Plane]:

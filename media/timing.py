@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 
 GRID_SECONDS = 0.0011  # containers that count milliseconds (.mkv, .flv) round to this
 JUMP_SECONDS = 10.0  # a step back of the clock by more than this is another clock
+NEARLY = 0.9  # of the frames of a constant rate
 USUAL_FPS = 24.0
 
 
@@ -29,6 +30,8 @@ def frame_times(seconds: Sequence[float | None], rate: Fraction | float | None, 
     if np.abs(times - grid).max() <= GRID_SECONDS:
         return grid, rate
     mean = (count - 1) / float(times[-1])
+    if np.abs(times * rate - np.rint(times * rate)).max() <= GRID_SECONDS * rate and mean > NEARLY * rate:
+        return np.rint(times * rate) / rate, rate  # but for a few frames that are missing
     grid = np.arange(count) / mean
     if np.abs(times - grid).max() <= GRID_SECONDS:
         return grid, mean

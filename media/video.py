@@ -66,7 +66,12 @@ class Clip(ABC):
         Memory holds a few frames whatever the length. Raises InputError for what cannot be read.
         """
         stop = len(self) if stop is None else min(stop, len(self))
-        for frame in self._frames(start, stop):
+        for index, frame in enumerate(self._frames(start, stop, size or self.size), start):
+            if frame.shape[1::-1] not in (self.size, self.stored_size, size):
+                sizes = (f"{width}x{height}" for width, height in (frame.shape[1::-1], self.size))
+                raise InputError(
+                    "frame {} of {} is {}, the first is {}: make them one size".format(index, self.path, *sizes)
+                )
             resized = resize(frame[None], *(size or self.size))[0]
             if frame.dtype == np.float32:  # bicubic overshoots
                 resized = resized.clip(min(0.0, float(frame.min())), max(1.0, float(frame.max())))
@@ -83,8 +88,8 @@ class Clip(ABC):
         return stacked
 
     @abstractmethod
-    def _frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """Frames of `size` or `stored_size`."""
+    def _frames(self, start: int, stop: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+        """Frames of the clip's own size, its stored size, or the `size` that is wanted."""
 
 
 class Video(Clip):
@@ -94,8 +99,8 @@ class Video(Clip):
         super().__init__(path, source)
         self.ground = ground
 
-    def _frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        return self.source.rgb(start, stop, self.ground)
+    def _frames(self, start: int, stop: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+        return self.source.rgb(start, stop, self.ground, size)
 
 
 class Mask(Clip):
@@ -112,7 +117,7 @@ class Mask(Clip):
             self._meaning = MaskMeaning.of(self.source.planes(0, len(self)))
         return self._meaning
 
-    def _frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
+    def _frames(self, start: int, stop: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
         for plane, alpha in self.source.planes(start, stop):
             yield self.meaning.value(plane, alpha)
 
@@ -120,7 +125,7 @@ class Mask(Clip):
 class Depth(Clip):
     """Frames are float32 (h, w), 1 = near: integers scaled to 0…1, floats as they are."""
 
-    def _frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
+    def _frames(self, start: int, stop: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
         for plane, _ in self.source.planes(start, stop, mean=True):
             yield plain_depth(plane)
 

@@ -21,6 +21,15 @@ from .config import PRESETS, ModelConfig
 from .model import AnimationModel
 
 __all__ = [
-    "BUNDLED", "PRESETS", "AnimationModel", "LatentCodec", "ModelConfig", "PatchAutoencoder",
-    "checkpoint_file", "load", "load_codec", "read_config", "save",
+    "BUNDLED",
+    "PRESETS",
+    "AnimationModel",
+    "LatentCodec",
+    "ModelConfig",
+    "PatchAutoencoder",
+    "checkpoint_file",
+    "load",
+    "load_codec",
+    "read_config",
+    "save",
 ]

@@ -158,7 +158,7 @@ def _outputs(part: Part, pattern: str) -> list[int]:
 def _size(part: Part, name: str, axis: int) -> int:
     if name not in part.tensors or part.tensors[name].dim() <= axis:
         shown = name.removeprefix("denoiser.").removeprefix("motion.skeleton.")
-        raise InputError(f"{part.source} lacks {shown} or has it in another shape: copy or download the file again")
+        raise InputError(f"{part.source} lacks {shown} or has it in another shape: give a file with all of it")
     return part.tensors[name].shape[axis]
 
 

@@ -165,7 +165,7 @@ def check_complete(part: Part, tensors: Mapping[str, Tensor], shapes: Mapping[st
     if missing or unexpected or wrong:
         raise InputError(
             f"{part.source} is no complete {part.layout}: {_some(missing)} missing, {_some(unexpected)} unexpected, "
-            f"{_some(wrong)} of another shape; copy or download it again, or give another file"
+            f"{_some(wrong)} of another shape: give a file with all of it"
         )
 
 

@@ -13,19 +13,22 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import InputError
 from .autoencoder import LatentCodec, PatchAutoencoder
 from .config import ModelConfig
+from .file_kinds import open_safetensors
+from .finite import PART, refuse_not_finite_in
 from .layers import for_inference, sinusoids
 from .model import AnimationModel
+from .weight_kinds import what_it_is
+from .wrapped_names import COMPILED
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
 CONFIG_KEY = "inhabit.config"
-PART = 64  # tensors that share a mapping of their file, whose memory is free again when all are converted
 MOTION_KEY = "inhabit.motion_modules"  # in the header of files that hold motion modules alone
 TABLE = ".pos_embed.pe"  # ends the names of position tables
 BLOCK = re.compile(r"motion_modules\..*\.norm1\.weight$")  # of motion modules, which have a table each
@@ -38,8 +41,14 @@ def checkpoint_file(name: str | Path) -> Path:
     return BUNDLED if str(name) == "puppets" else Path(name)
 
 
-def save(path: str | Path, model: AnimationModel, vae: PatchAutoencoder | None = None, *,
-         dtype: torch.dtype | None = None, metadata: dict[str, str] | None = None) -> None:
+def save(
+    path: str | Path,
+    model: AnimationModel,
+    vae: PatchAutoencoder | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    metadata: dict[str, str] | None = None,
+) -> None:
     """Write one checkpoint; the file appears complete or not at all.
 
     Args:
@@ -91,11 +100,10 @@ def read_config(path: str | Path) -> ModelConfig:
     """The configuration in a checkpoint's header.
 
     Raises:
-        InputError: the file is missing, truncated, not safetensors, or not an Inhabit checkpoint.
+        InputError: the file is missing, truncated, not safetensors, or not an Inhabit checkpoint, by what it is.
     """
     with _open(path) as file:
         header = file.metadata() or {}
-        first = next(iter(file.keys()), "no keys at all")
         text = header.get(CONFIG_KEY) or _config_tensor_text(file)
     if text is None and MOTION_KEY in header:
         raise InputError(
@@ -103,10 +111,7 @@ def read_config(path: str | Path) -> ModelConfig:
             "make a model of it and a Stable Diffusion 1.5 checkpoint with `inhabit convert --kind animatediff`"
         )
     if text is None:
-        raise InputError(
-            f"{path} is not an Inhabit checkpoint (no {CONFIG_KEY} in its header; first key {first}): "
-            "give a file made by `inhabit train`, or `puppets` for the bundled model"
-        )
+        raise InputError(f"{path} is not an Inhabit checkpoint {_what_instead(path)}")
     try:
         return ModelConfig.model_validate_json(text)
     except ValidationError as error:
@@ -115,8 +120,9 @@ def read_config(path: str | Path) -> ModelConfig:
         raise InputError(f"{path} has a configuration this version cannot read ({place}: {first['msg']})") from error
 
 
-def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32,
-         operations=nn) -> AnimationModel:
+def load(
+    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, operations=nn
+) -> AnimationModel:
     """Load the animation model of a checkpoint, ready for inference.
 
     On a CPU, weights already of type `dtype` stay in the file, mapped into memory and read when first used; all others
@@ -129,7 +135,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
             storage type, vectors and tables then are float32.
         operations: namespace of the layers, `torch.nn` or `comfy.ops…`.
     Raises:
-        InputError: see `read_config`; or keys are missing or left over, by name.
+        InputError: see `read_config`; keys are missing or left over, or a tensor holds NaN or infinity, by name.
     """
     with torch.device("meta"):
         model = AnimationModel(read_config(path), operations)
@@ -137,8 +143,13 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     return for_inference(model)
 
 
-def build(config: ModelConfig, tensors: dict[str, Tensor], device: str | torch.device = "cpu",
-          dtype: torch.dtype = torch.float32, operations=nn) -> AnimationModel:
+def build(
+    config: ModelConfig,
+    tensors: dict[str, Tensor],
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    operations=nn,
+) -> AnimationModel:
     """A model of all its tensors by name, ready for inference; see `load` for device, dtype and operations.
 
     `tensors` is empty afterwards: each is let go as soon as it is converted. What several names share stays shared.
@@ -154,8 +165,9 @@ def read_as_stored(path: str | Path, keep: Callable[[str], bool]) -> dict[str, T
     return _read(path, "cpu", None, keep)
 
 
-def load_codec(path: str | Path, device: str | torch.device = "cpu",
-               dtype: torch.dtype = torch.float32) -> LatentCodec | None:
+def load_codec(
+    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> LatentCodec | None:
     """The bundled autoencoder as a `LatentCodec`, or None when the checkpoint carries none.
 
     Raises:
@@ -186,6 +198,24 @@ def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def _what_instead(path: str | Path) -> str:
+    """What a .safetensors file without a configuration is, and what to do."""
+    with _open(path) as file:
+        names = [*file.keys()]
+        what = what_it_is({name: file.get_slice(name).get_shape() for name in names})
+    fixes = {
+        "a LoRA": "give the model that it was trained on, and in ComfyUI the LoRA to Inhabit LoRA Loader",
+        "a VAE": "give it as --vae, and a model made by `inhabit train` or `inhabit convert`",
+        "a CLIP vision model": "give it as --clip-vision, and a model made by `inhabit train` or `inhabit convert`",
+        "an Inhabit checkpoint": "its configuration is lost, save it again with Inhabit",
+    }
+    if what is not None and what.startswith("a Stable Diffusion "):
+        fixes[what] = "make a model of it with `inhabit convert`, which takes Stable Diffusion 1.5"
+    shown = f"no {CONFIG_KEY} in its header; first key {names[0] if names else 'missing: it is empty'}"
+    fix = fixes.get(what, "give a file made by `inhabit train`, or `puppets` for the bundled model")
+    return f"{f'but {what} ' if what else ''}({shown}): {fix}"
+
+
 def _config_tensor_text(file) -> str | None:
     keys = [key for key in file.keys() if key.removeprefix(_COMFY_PREFIX) == CONFIG_KEY]
     return bytes(file.get_tensor(keys[0]).tolist()).decode(errors="replace") if keys else None
@@ -204,15 +234,7 @@ def _is_formula(name: str, tensor: Tensor) -> bool:
 
 
 def _open(path: str | Path):
-    if not Path(path).is_file():
-        raise InputError(f"checkpoint {path} does not exist: give an existing .safetensors file")
-    try:
-        return safe_open(str(path), framework="pt")
-    except (SafetensorError, OSError) as error:
-        size = Path(path).stat().st_size
-        raise InputError(
-            f"{path} ({size} bytes) is not a complete .safetensors file: copy or download it again"
-        ) from error
+    return open_safetensors(path, "give a file made by `inhabit train` or `inhabit convert`")
 
 
 def _read(path: str | Path, device, dtype: torch.dtype | None, keep: Callable[[str], bool]) -> dict[str, Tensor]:
@@ -222,11 +244,12 @@ def _read(path: str | Path, device, dtype: torch.dtype | None, keep: Callable[[s
     converted is read in small parts, so that the file's pages do not pile up beside the copies.
     """
     with _open(path) as file:
-        keys = {key.removeprefix(_COMFY_PREFIX): key for key in file.keys()}
+        keys = {key.removeprefix(_COMFY_PREFIX).replace(COMPILED, ""): key for key in file.keys()}
     names: dict[str, list[str]] = {}
     for name in keys:
         if name not in _COMFY_KEYS and name != CONFIG_KEY and keep(name):
             names.setdefault(name.split(".")[0], []).append(name)
+    refuse_not_finite_in(path, [keys[name] for network in names.values() for name in network])
     tensors = {}
     for network in names.values():
         size = len(network) if _as_stored(path, keys[network[0]], device, dtype) else PART

@@ -63,11 +63,12 @@ class MotionGuiderConfig(_Frozen):
     channels: tuple[int, ...] = (16, 32, 96, 256)
     depth: bool = True  # depth-wise modulation of AA2; v1 weights: False
     temporal: bool = True  # the 3-D convolution of AA2; v1 weights: False
-    # widths of the branch that reads the hands' motion-blur maps (HIA §3.2), as many as `channels`; None: no branch
+    # widths of the branch that reads the hands' motion-blur maps (HIA §3.2), as many as `channels`; None: no branch.
+    # Not in paper: an encoder of its own; HIA paints the maps over the skeleton, and its ControlNet reads both as one
     blur: tuple[int, ...] | None = None
-    # Not in paper (HIA gives its sharpness no scale): the variance of the Laplacian, of grey values 0…255, of an ordinary
-    # hand in the training data, whose map says 0.5. It depends on the size of the pictures, as the variance does: a
-    # model trained at another size or on other footage has its own.
+    # Not in paper (HIA gives its sharpness no scale): the variance of the Laplacian, of grey values 0…255, of an
+    # ordinary hand in the training data, whose map says 0.5. It depends on the size of the pictures, as the variance
+    # does: a model trained at another size or on other footage has its own.
     typical_sharpness: float = Field(TYPICAL_SHARPNESS, gt=0, allow_inf_nan=False)
     heads: int = 8
 
@@ -82,9 +83,10 @@ class MotionGuiderConfig(_Frozen):
 
 
 class ObjectGuiderConfig(_Frozen):
-    """Object guider and spatial blending. `blend_bias`: initial bias before the sigmoid of eq. 3."""
+    """Object guider and spatial blending. `blend_bias`: initial bias before the sigmoid of AA2 eq. 3."""
 
-    blend_bias: float = -3.0  # as printed in the paper: 0.0, which halves a pretrained network's features
+    # Not in paper: as printed it is 0.0, which halves a pretrained network's features
+    blend_bias: float = -3.0
 
 
 class LatentConfig(_Frozen):
@@ -98,8 +100,8 @@ class LatentConfig(_Frozen):
 class ScheduleConfig(_Frozen):
     """Training noise schedule and what the network predicts.
 
-    # Not in paper: v-prediction and zero terminal SNR as the defaults. Animate Anyone 2 and HIA predict ε (AA2 §3.1;
-    HIA §3 argues against v), on schedules whose last step still shows a little of the picture.
+    # Not in paper: v-prediction and zero terminal SNR as the defaults. Animate Anyone 2 (eq. 1) and HIA (eq. 4) predict
+    ε, on schedules whose last step still shows a little of the picture.
     """
 
     betas: Literal["linear", "scaled_linear"] = "linear"
@@ -120,7 +122,8 @@ class SamplingConfig(_Frozen):
     guidance: float = 3.5
     window: int = 24
     overlap: int = 4
-    # what guidance's unconditional pass goes without: both in HIA (eq. 4); v1 weights never learned to miss the motion
+    # what guidance's unconditional pass goes without: both in HIA (eq. 4), which the model learns in training by going
+    # without them now and then; v1 weights never learned to miss the motion
     unconditional_without: tuple[Literal["reference", "motion"], ...] = ("reference", "motion")
 
 

@@ -14,7 +14,7 @@ from .architecture import NOT_GIVEN, Numbers, level_widths, motion_config, settl
 from .assembly import KINDS, Report, assemble, check_complete
 from .checkpoint import MOTION_KEY, apart, save, write_tensors
 from .config import UNetConfig
-from .layouts import Part, recognise
+from .layouts import Part, recognise_all
 from .model import AnimationModel
 from .unet import UNet
 from .weight_files import read_weights
@@ -40,7 +40,7 @@ def convert(
         InputError: a file cannot be used, a part is missing or there twice, or `out` cannot be written.
     """
     _check_out(Path(out), files)
-    parts = [recognise(read_weights(file)) for file in files]
+    parts = [part for file in files for part in recognise_all(read_weights(file))]
     metadata = {"modelspec.description": f"Converted from {', '.join(Path(part.source).name for part in parts)}"}
     if kind == "animatediff" and all(part.layout == "motion modules" for part in parts):
         report = _write_motion_modules(parts, out, dtype, numbers, metadata)

@@ -18,6 +18,8 @@ from torch import Tensor
 from ..errors import InputError
 from .checkpoint import CONFIG_KEY
 from .weight_files import Weights
+from .weight_kinds import MARKS, of_attention, what_it_is
+from .wrapped_names import COMPILED, EMA, networks
 
 Layout = Literal[
     "Stable Diffusion checkpoint", "UNet", "ReferenceNet", "motion modules", "pose guider", "Inhabit checkpoint"
@@ -44,7 +46,7 @@ ENVIRONMENT_INPUT = "environment.conv_in.weight"  # of a part: what ENTRY has be
 ORIGINAL_UNET = "model.diffusion_model."
 ORIGINAL_VAE = "first_stage_model."
 XL_MARKS = ("conditioner.", f"{ORIGINAL_UNET}label_emb.", "add_embedding.")
-LORA = re.compile(r"lora[._]?(up|down|A|B)\b")
+OTHERS = (*(what for what, _ in MARKS), "a text encoder", "a CLIP vision model", "a VAE")
 MOTION_NAMES = {  # AnimateDiff's → diffusers', in this order
     ".temporal_transformer.": ".",
     ".attention_blocks.0.pos_encoder.": ".pos_embed.",
@@ -85,72 +87,103 @@ def role_of(name: str) -> Role:
 
 
 def recognise(weights: Weights) -> Part:
-    """Say what a file of weights is, by its keys and shapes, and give its tensors our names.
+    """Say what the one network in a file is, by its keys and shapes, and give its tensors our names.
+
+    Raises:
+        InputError: see `recognise_all`; or there are several.
+    """
+    parts = recognise_all(weights)
+    if len(parts) > 1:
+        raise InputError(f"{weights.source} holds {len(parts)} networks, {', '.join(part.layout for part in parts)}")
+    return parts[0]
+
+
+def recognise_all(weights: Weights) -> list[Part]:
+    """The networks in a file: one, or all that a trainer saved together (`reference_unet.…`, `denoising_unet.…`).
 
     Raises:
         InputError: it is a known kind that has no place here (a LoRA, SDXL, …), or of no known kind.
     """
     source = weights.source
-    tensors = {name.removeprefix("module."): tensor for name, tensor in weights.tensors.items()}
-    _refuse_known_others(source, tensors)
-    if any(name.startswith(ORIGINAL_UNET) for name in tensors):
-        part = _original_checkpoint(source, tensors)
-    elif {"conv_in.weight", "blocks.0.weight", "conv_out.weight"} <= tensors.keys():
+    _refuse_known_others(source, weights.tensors)
+    found = networks(weights.tensors)
+    parts = [_part(source, prefix, tensors) for prefix, tensors in found.items()]
+    apart = tuple(name for name in weights.tensors if not _belongs(name, found))
+    others = {"not of the UNet": apart} if apart else {}
+    others |= {"no tensors": weights.others} if weights.others else {}
+    parts[0] = dataclasses.replace(parts[0], ignored=parts[0].ignored | others)
+    return [dataclasses.replace(part, settings=weights.settings) for part in parts]
+
+
+def _belongs(name: str, found: Mapping[str, dict[str, Tensor]]) -> bool:
+    """Whether a file's own name is one of a network's; those of a moving average have lost their dots."""
+    name = name.replace(COMPILED, "")
+    averaged = any(prefix.startswith(EMA) for prefix in found) and name.startswith(EMA)
+    return averaged or any(name.startswith(prefix) for prefix in found)
+
+
+def _part(source: str, prefix: str, tensors: dict[str, Tensor]) -> Part:
+    _refuse_other_sizes(source, tensors)
+    if any(_has(tensors, blocks) for blocks in ("input_blocks.", "middle_block.", "output_blocks.")):
+        return _original_unet(source, tensors)
+    if {"conv_in.weight", "blocks.0.weight", "conv_out.weight"} <= tensors.keys():
         renamed = {f"motion.skeleton.{name}": tensor for name, tensor in tensors.items()}
-        part = Part(source, "pose guider", ("motion guider",), renamed)
-    elif _has(tensors, "down_blocks.") and _has(tensors, "up_blocks.") and any(".resnets." in name for name in tensors):
-        part = _unet(source, tensors)
-    elif any(".motion_modules." in name for name in tensors):
-        part = _motion_modules(source, tensors)
-    else:
-        raise InputError(
-            f"{source} holds no network that can be converted (its first keys: {', '.join([*tensors][:3]) or 'none'}): "
-            "give a Stable Diffusion 1.5 checkpoint or UNet, AnimateDiff motion modules, or Animate Anyone's files"
-        )
-    others = {"no tensors": weights.others} if weights.others else {}
-    return dataclasses.replace(part, ignored=part.ignored | others, settings=weights.settings)
+        return Part(source, "pose guider", ("motion guider",), renamed)
+    if _has(tensors, "down_blocks.") and _has(tensors, "up_blocks.") and any(".resnets." in name for name in tensors):
+        return _unet(source, tensors)
+    if any(".motion_modules." in name for name in tensors):
+        return _motion_modules(source, tensors)
+    what = what_it_is({name: tensor.shape for name, tensor in tensors.items()})
+    first = f"its first keys: {', '.join([*tensors][:3]) or 'none'}"
+    raise InputError(
+        f"{source} {f'is {what}' if what else f'holds no network that can be converted ({first})'}: "
+        "give a Stable Diffusion 1.5 checkpoint or UNet, AnimateDiff motion modules, or Animate Anyone's files"
+    )
 
 
-def _refuse_known_others(source: str, tensors: dict[str, Tensor]) -> None:
-    if any(LORA.search(name) for name in tensors):
+def _refuse_known_others(source: str, tensors: Mapping[str, Tensor]) -> None:
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    what = what_it_is(shapes)
+    if what == "a LoRA":
         raise InputError(f"{source} is a LoRA, which changes a model and is none: give the model's own checkpoint")
-    if CONFIG_KEY in tensors or _has(tensors, "reference.") or _has(tensors, f"{ORIGINAL_UNET}reference."):
+    if what == "an Inhabit checkpoint" or CONFIG_KEY in tensors:
         raise InputError(f"{source} is an Inhabit checkpoint already: use it as it is")
     if "conv_in.weight" in tensors and (_has(tensors, "attentions.") or _has(tensors, "guidance_attention.")):
         raise InputError(
             f"{source} is a guidance encoder of Champ, whose attention layers Inhabit's motion guider does not have: "
             "Champ's weights cannot be converted, give Animate Anyone's"
         )
-    spatial = {name: tensor for name, tensor in tensors.items() if ".motion_modules." not in name}
-    widths = {tensor.shape[-1] for name, tensor in spatial.items() if name.endswith("attn2.to_k.weight")}
-    if 2048 in widths or any(_has(tensors, mark) for mark in XL_MARKS):
+    if what in OTHERS:
+        raise InputError(f"{source} is {what}: give a Stable Diffusion 1.5 checkpoint or UNet")
+    if any(_has(tensors, mark) for mark in XL_MARKS):
         raise InputError(f"{source} is a Stable Diffusion XL model: Stable Diffusion 1.5 is needed, give one")
-    linear = any(name.endswith("proj_in.weight") and tensor.dim() == 2 for name, tensor in spatial.items())
-    if 1024 in widths or (widths and linear):
-        raise InputError(f"{source} is a Stable Diffusion 2 model: Stable Diffusion 1.5 is needed, give one")
 
 
-def _has(tensors: dict[str, Tensor], prefix: str) -> bool:
+def _refuse_other_sizes(source: str, tensors: dict[str, Tensor]) -> None:
+    other = of_attention({name: tensor.shape for name, tensor in tensors.items()})
+    if other is not None:
+        raise InputError(f"{source} is a {other} model: Stable Diffusion 1.5 is needed, give one")
+
+
+def _has(tensors: Mapping[str, Tensor], prefix: str) -> bool:
     return any(name.startswith(prefix) for name in tensors)
 
 
-def _original_checkpoint(source: str, tensors: dict[str, Tensor]) -> Part:
+def _original_unet(source: str, tensors: dict[str, Tensor]) -> Part:
     """CompVis' names → diffusers', by diffusers' own converter, which is handed names in place of tensors."""
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint  # slow to import
 
-    theirs = {name: name for name in tensors if name.startswith(ORIGINAL_UNET)}
+    theirs = {f"{ORIGINAL_UNET}{name}": name for name in tensors}
     try:
-        ours = convert_ldm_unet_checkpoint(theirs, {"layers_per_block": _layers_per_block(theirs)})
+        ours = convert_ldm_unet_checkpoint(dict(theirs), {"layers_per_block": _layers_per_block(theirs)})
     except KeyError as error:
         raise InputError(
-            f"{source} is no complete Stable Diffusion checkpoint ({error} is missing): copy or download it again"
+            f"{source} is no complete Stable Diffusion UNet ({error} is missing): give a file with all of it"
         ) from error
     renamed = {f"denoiser.{name}": tensors[their] for name, their in ours.items() if their is not None}
-    unknown = theirs.keys() - ours.values()
+    unknown = tensors.keys() - ours.values()
     renamed |= {f"denoiser.{name}": tensors[name] for name in unknown}
-    others = tuple(name for name in tensors if name not in theirs)
-    ignored = {"not of the UNet": others} if others else {}
-    return Part(source, "Stable Diffusion checkpoint", ("denoiser",), renamed, ignored)
+    return Part(source, "Stable Diffusion checkpoint", ("denoiser",), renamed)
 
 
 def _layers_per_block(names: Iterable[str]) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .weight_files import read_safetensors
+from .weight_kinds import what_it_is
 
 PREFIX = "diffusion_model."
 HEADER_KEY = "lora_adapter_metadata"  # diffusers' LORA_ADAPTER_METADATA_KEY
@@ -46,6 +47,9 @@ def read_lora(path: str | Path) -> dict[str, Tensor]:
         InputError: the file cannot be read, or is no LoRA that ComfyUI can apply; see `rewritten`.
     """
     weights = read_safetensors(path)
+    what = what_it_is({name: tensor.shape for name, tensor in weights.tensors.items()})
+    if what not in (None, "a LoRA"):
+        raise InputError(f"{path} is {what}, not a LoRA: choose a LoRA, which changes a model")
     return rewritten(weights.tensors, adapter_settings(Path(path), weights.header), str(path))
 
 
@@ -61,7 +65,7 @@ def adapter_settings(path: Path, header: Mapping[str, str]) -> dict[str, object]
     try:
         settings = json.loads(text or "{}")
     except ValueError as error:
-        raise InputError(f"{source} is not JSON: copy or save the LoRA again") from error
+        raise InputError(f"{source} is not JSON: save the LoRA again") from error
     if not isinstance(settings, dict):
         raise InputError(f"{source} holds {type(settings).__name__}, not a LoRA's settings: save the LoRA again")
     named = {name.removeprefix("unet."): value for name, value in settings.items()}
@@ -87,7 +91,7 @@ def rewritten(tensors: Mapping[str, Tensor], settings: Mapping[str, object], sou
     for name in [name for name in renamed if name.endswith((DOWN, UP))]:
         layer = layer_of(name)
         if layer + DOWN not in renamed or layer + UP not in renamed:
-            raise InputError(f"{source} has only one matrix of the pair of {layer}: copy or save the LoRA again")
+            raise InputError(f"{source} has only one matrix of the pair of {layer}: save the LoRA again")
         if settings and f"{layer}.alpha" not in renamed:
             rank = renamed[layer + DOWN].shape[0]
             renamed[f"{layer}.alpha"] = torch.tensor(_scale(settings, layer, rank, source) * rank)

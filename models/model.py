@@ -28,8 +28,11 @@ class AnimationModel(nn.Module):
         self.config = config
         environment_channels = (config.latent.channels + 1) if config.environment else 0
         self.denoiser = UNet(
-            config.unet, in_channels=config.unet.in_channels + environment_channels, temporal=True,
-            lookup=patch_channels(config), operations=operations,
+            config.unet,
+            in_channels=config.unet.in_channels + environment_channels,
+            temporal=True,
+            lookup=patch_channels(config),
+            operations=operations,
         )
         self.reference = ReferenceNet(config, operations)
         self.motion = MotionGuider(config, operations)
@@ -39,7 +42,7 @@ class AnimationModel(nn.Module):
         self.denoiser.conv_in.weight.data[:, config.unet.in_channels :] = 0
 
     def _share_start(self) -> None:
-        """Both UNets start from the same weights, as both start from Stable Diffusion in Animate Anyone (§4.1)."""
+        """Both UNets start from the same weights, as both start from Stable Diffusion in Animate Anyone (§3.3)."""
         theirs = dict(self.denoiser.named_parameters())
         for name, parameter in self.reference.named_parameters():
             if name in theirs and theirs[name].shape == parameter.shape:
@@ -83,7 +86,7 @@ class AnimationModel(nn.Module):
 
         Args:
             latents_BFCHW: (B, F, 4, h, w) noisy latents.
-            timesteps_B: (B,) 0…999.
+            timesteps_B: (B,) 0 … `config.schedule.train_steps` - 1.
             context: (B, L, D) image embedding for cross-attention, for models that have it.
             reference: from `project_reference`; or what `model.reference` returned, which is then projected here.
             environment: (B, F, 4, h, w) latents of the driving frames with the character region blanked.

@@ -1,4 +1,7 @@
-"""Motion guider: depth-wise pose modulation (AA2 §3.4) on the pose guider of Animate Anyone (v1)."""
+"""Motion guider: depth-wise pose modulation (AA2 §3.4) on the pose guider of Animate Anyone (v1, §3.2).
+
+# Not in paper: it also reads HIA's motion-blur condition (§3.2), which goes into a ControlNet there.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,8 @@ class SkeletonEncoder(ConvEncoder):
 class LimbAttention(Attention):
     """Cross-attention from skeleton features to depth features, over the tokens on the skeleton only.
 
-    Depth is known on the binarised skeleton alone (structured depth), so other tokens have nothing to say or ask.
+    # Not in paper: AA2 does not say over which tokens. Depth is known on the binarised skeleton alone (structured
+    depth), so other tokens have little to say or ask: attention over all costs far more and differs by about 2 %.
     # Not in paper: the output projection starts at zero, so the guider starts as v1's.
     """
 
@@ -92,7 +96,7 @@ class MotionGuider(nn.Module):
             self.temporal = operations.Conv3d(width, width, 3, padding=1)
             nn.init.zeros_(self.temporal.weight)  # Not in paper: a residual that starts at zero
             nn.init.zeros_(self.temporal.bias)
-        if guider.blur is not None:  # HIA §3.2, added to the features through an output that starts at zero
+        if guider.blur is not None:  # Not in paper: a branch of its own, whose output starts at zero (HIA §3.2)
             self.blur = SkeletonEncoder(3, guider.blur, config.unet.block_out_channels[0], operations)
 
     def forward(

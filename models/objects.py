@@ -43,7 +43,9 @@ class ObjectGuider(nn.Module):
     """Light convolutional pyramid over the object's latents, one 3×3 stage per UNet level (strides 1, 2, 2, …).
 
     Holds the blending layers too, one after every spatial attention of the mid and up stages.
-    # Not in paper: a stage without spatial attention blends after its resnets.
+    # Not in paper: the first stage's stride of 1. AA2 downsamples the latents four times, the UNet only three, and
+    features must have the sizes of the UNet's stages. # Not in paper: a stage without spatial attention blends after
+    its resnets.
     """
 
     def __init__(self, config: ModelConfig, operations=nn) -> None:

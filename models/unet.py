@@ -51,8 +51,19 @@ class Injections:
 class Level(nn.Module):
     """The layers of one resolution: resnets, spatial attentions, motion modules, and a resampler."""
 
-    def __init__(self, name: str, channels_in: list[int], channels: int, config: UNetConfig, *, attention: bool,
-                 motion: bool, resampler: str | None, operations, lookup: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels_in: list[int],
+        channels: int,
+        config: UNetConfig,
+        *,
+        attention: bool,
+        motion: bool,
+        resampler: str | None,
+        operations,
+        lookup: int | None = None,
+    ) -> None:
         super().__init__()
         self.name = name
         embedding = 4 * config.block_out_channels[0]
@@ -63,8 +74,10 @@ class Level(nn.Module):
         count = len(channels_in) - (name == "mid_block")
         if attention:
             self.attentions = nn.ModuleList(
-                [SpatialTransformer(channels, config.cross_attention_dim, config.heads, groups, operations)
-                 for _ in range(count)]
+                [
+                    SpatialTransformer(channels, config.cross_attention_dim, config.heads, groups, operations)
+                    for _ in range(count)
+                ]
             )
         if lookup is not None:
             self.lookups = nn.ModuleList(
@@ -73,8 +86,10 @@ class Level(nn.Module):
         if motion:
             mm = config.motion_modules
             self.motion_modules = nn.ModuleList(
-                [MotionModule(channels, mm.heads, mm.max_frames, mm.norm_groups, mm.norm_per_frame, operations)
-                 for _ in range(count)]
+                [
+                    MotionModule(channels, mm.heads, mm.max_frames, mm.norm_groups, mm.norm_per_frame, operations)
+                    for _ in range(count)
+                ]
             )
         if resampler == "down":
             self.downsamplers = nn.ModuleList([Downsample(channels, operations)])
@@ -137,8 +152,16 @@ class UNet(nn.Module):
         operations: namespace of the layers (`torch.nn` or `comfy.ops…`).
     """
 
-    def __init__(self, config: UNetConfig, *, in_channels: int, temporal: bool, head: bool = True,
-                 lookup: int | None = None, operations=nn) -> None:
+    def __init__(
+        self,
+        config: UNetConfig,
+        *,
+        in_channels: int,
+        temporal: bool,
+        head: bool = True,
+        lookup: int | None = None,
+        operations=nn,
+    ) -> None:
         super().__init__()
         self.config, self.lookup = config, lookup
         widths = config.block_out_channels
@@ -146,8 +169,15 @@ class UNet(nn.Module):
         self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0], operations)
         self.down_blocks = self._down_levels(temporal, operations)
         self.mid_block = Level(
-            "mid_block", [widths[-1]] * 2, widths[-1], config, attention=True,
-            motion=temporal and config.motion_modules.mid_block, resampler=None, operations=operations, lookup=lookup,
+            "mid_block",
+            [widths[-1]] * 2,
+            widths[-1],
+            config,
+            attention=True,
+            motion=temporal and config.motion_modules.mid_block,
+            resampler=None,
+            operations=operations,
+            lookup=lookup,
         )
         self.up_blocks = self._up_levels(temporal, head, operations)
         if head:
@@ -159,8 +189,16 @@ class UNet(nn.Module):
         for i, width in enumerate(widths):
             channels_in = [widths[max(i - 1, 0)]] + [width] * (self.config.layers_per_block - 1)
             levels.append(
-                Level(f"down_blocks.{i}", channels_in, width, self.config, attention=self.config.attention[i],
-                      motion=temporal, resampler="down" if i < len(widths) - 1 else None, operations=operations)
+                Level(
+                    f"down_blocks.{i}",
+                    channels_in,
+                    width,
+                    self.config,
+                    attention=self.config.attention[i],
+                    motion=temporal,
+                    resampler="down" if i < len(widths) - 1 else None,
+                    operations=operations,
+                )
             )
         return levels
 
@@ -178,9 +216,17 @@ class UNet(nn.Module):
                 channels_in.append(x_width + skips.pop())
                 x_width = width
             levels.append(
-                Level(f"up_blocks.{i}", channels_in, width, self.config,
-                      attention=self.config.attention[len(widths) - 1 - i], motion=temporal,
-                      resampler=None if i == last else "up", operations=operations, lookup=self.lookup)
+                Level(
+                    f"up_blocks.{i}",
+                    channels_in,
+                    width,
+                    self.config,
+                    attention=self.config.attention[len(widths) - 1 - i],
+                    motion=temporal,
+                    resampler=None if i == last else "up",
+                    operations=operations,
+                    lookup=self.lookup,
+                )
             )
         return levels
 
@@ -203,8 +249,9 @@ class UNet(nn.Module):
             x = level(x, embedding, injections, skips)
         return x
 
-    def forward(self, latents_BFCHW: Tensor, timesteps: Tensor, injections: Injections,
-                added: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents_BFCHW: Tensor, timesteps: Tensor, injections: Injections, added: Tensor | None = None
+    ) -> Tensor:
         """Predict noise or velocity.
 
         Args:

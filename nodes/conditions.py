@@ -51,7 +51,8 @@ class InhabitReference(io.ComfyNode):
                 io.ClipVisionOutput.Input(
                     "clip_vision_output",
                     optional=True,
-                    tooltip="CLIP Vision Encode of the same picture, for models with cross-attention (sd15 size).",
+                    tooltip="CLIP Vision Encode of the same picture with crop: none, for models with cross-attention "
+                    "(sd15 size). With center, a standing character loses head and feet.",
                 ),
                 io.Image.Input(
                     "driving",

@@ -9,6 +9,7 @@ import folder_paths
 
 from ..errors import InputError
 from ..models import BUNDLED
+from ..models.file_kinds import kind_of
 
 FOLDER = "inhabit"
 CHECKPOINTS = "checkpoints"
@@ -56,9 +57,9 @@ def names_in(folder: str) -> list[str]:
 
 def path_in(folder: str, name: str) -> Path:
     """Return the file of that name in a model folder. Raises InputError for one that is not there, or another kind."""
-    if Path(name).suffix.lower() not in EXTENSIONS:
-        raise InputError(f"{name!r} is no .safetensors file: choose one, or make one of it with `inhabit convert`")
     path = folder_paths.get_full_path(folder, name)
+    if Path(name).suffix.lower() not in EXTENSIONS and (path is None or kind_of(path) != "safetensors"):
+        raise InputError(f"{name!r} is no .safetensors file: choose one, or make one of it with `inhabit convert`")
     if path is None:
         places = folder_paths.get_folder_paths(folder)
         raise InputError(f"{name!r} is not in {places[0]}; put it there or choose another")

@@ -11,7 +11,7 @@ from .sampler import CATEGORY
 
 
 class InhabitAnimationGuider(io.ComfyNode):
-    """HIA's animation-cfg (eq. 4)."""
+    """HIA's animation-cfg (§3.4, eq. 4)."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

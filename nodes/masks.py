@@ -5,13 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..perception import feather as soften
-from ..perception import mask_preview, shape_agnostic_mask
+from ..perception import held, mask_preview, shape_agnostic_mask
 from .inputs import checked_image, checked_mask, same_frames
 from .kinds import rare, schema
 
 
 class InhabitShapeAgnosticMask(io.ComfyNode):
-    """Animate Anyone 2, equation 2."""
+    """Animate Anyone 2, §3.2, equation 2."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -91,6 +91,15 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     tooltip="Pixels over which the finished mask fades outward. Keep 0 for Inhabit Environment.",
                 ),
                 io.Image.Input("image", optional=True, tooltip="The video to show the mask on, in the preview."),
+                rare(
+                    io.Int.Input,
+                    "hold",
+                    default=0,
+                    min=0,
+                    max=256,
+                    optional=True,
+                    tooltip="Frames that what was covered stays covered; 3 for character_mask of WanAnimateToVideo.",
+                ),
             ],
             outputs=[
                 io.Mask.Output("mask_out", display_name="mask"),
@@ -111,6 +120,7 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
         grow: int = 0,
         feather: int = 0,
         image=None,
+        hold: int = 0,
     ) -> io.NodeOutput:
         mask = checked_mask(mask, "mask")
         if image is not None:
@@ -126,5 +136,6 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
             stable_frames=stable_frames or None,
             grow=grow,
         )
+        mask = held(mask, hold) if hold else mask
         mask = soften(mask, feather) if feather else mask
         return io.NodeOutput(mask, mask_preview(mask, image))

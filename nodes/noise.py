@@ -11,7 +11,7 @@ from .sampler import CATEGORY
 
 
 class InhabitReferenceNoise(io.ComfyNode):
-    """HIA's initial reference noise."""
+    """HIA's initial reference noise (§3.4)."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -30,7 +30,7 @@ def shape_agnostic_mask(
     stable_frames: int | None = None,
     grow: float = 0.0,
 ) -> Tensor:
-    """Cover the character by blocks, so that the mask does not tell its outline (AA2 eq. 2).
+    """Cover the character by blocks, so that the mask does not tell its outline (AA2 §3.2, eq. 2).
 
     The box around the character is split into blocks_high × blocks_wide non-overlapping blocks, and every block takes
     its maximum. Where a number of blocks is not given it is the box's size / block_px (AA2 inference: 10).
@@ -39,6 +39,7 @@ def shape_agnostic_mask(
     empty.
     grow: pixels that the character grows by, on all sides, before it is covered. # Not in paper. The blocks stay where
     they are without it, and further ones of their size lie around the box: more growth never covers less.
+    # Not in paper: all of the following.
     stable: one box for all frames, around the character's whole way, so that the blocks do not flicker with the box;
     with stable_frames, one box for every so many frames, which stays nearer to a character that walks far.
     snap: block edges lie on multiples of this many pixels (8 for WanAnimateToVideo, which takes every 8th pixel).

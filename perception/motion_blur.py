@@ -1,5 +1,7 @@
 """Motion-blur conditions of the hands: movement, sharpness, and the maps that are painted from them (HIA §3.2).
 
+# Not in paper: maps of their own, beside the skeleton; HIA overlays movement and sharpness on the skeleton picture.
+
 Hands are the first person's, left and right as arrays of two.
 """
 
@@ -113,6 +115,7 @@ def blur_maps(blur: HandBlur, width: int, height: int) -> Tensor:
 
     Red and green are the movement in x and y, 0.5 is none and 0 or 1 a tenth of the frame's side or more; blue is the
     sharpness, at least 1/255 on the hands, 0 off them: so a model knows where they are.
+    # Not in paper: pictures of their own; HIA paints both over the hands of the skeleton picture.
     """
     maps = np.zeros((len(blur.points), height, width, 3), np.float32)
     maps[..., :2] = 0.5

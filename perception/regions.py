@@ -13,6 +13,7 @@ from ..media.pose import Pose, parse_poses
 from .masks import dilate
 
 HEAD_JOINTS = [0, 14, 15, 16, 17]  # of OpenPose-18: nose, eyes, ears; where no face points are given
+NEAREST = 0.501  # pixels around a hull that still belong to it: half a pixel, and what float32 loses of it
 HEAD_ROUND = 1.2  # Not in paper: the head's radius, in distances from its joints' centre to the farthest one
 
 
@@ -62,12 +63,12 @@ def fill_hull(canvas: np.ndarray, points: np.ndarray, value: float = 1) -> None:
     present = points[points[:, 2] > 0, :2].astype(np.float64)
     if not len(present):
         return
-    area, x, y = _around(canvas, present.min(axis=0) - 0.5, present.max(axis=0) + 0.5)
+    area, x, y = _around(canvas, present.min(axis=0) - NEAREST, present.max(axis=0) + NEAREST)
     inside = np.ones(area.shape, bool)
     corners = cv2.convexHull(present.astype(np.float32), clockwise=False)[:, 0].astype(np.float64)
     for (left, top), (right, bottom) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         across, down = right - left, bottom - top
-        inside &= (x - left) * down - (y - top) * across <= 0.5 * np.hypot(across, down) + 1e-6
+        inside &= (x - left) * down - (y - top) * across <= NEAREST * np.hypot(across, down)
     area[inside] = value
 
 

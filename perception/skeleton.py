@@ -1,8 +1,9 @@
 """Skeleton pictures in the look that OpenPose and DWPose made common.
 
 Body: 18 joints and 17 limbs in the colours of a wheel of 18 hues, limbs at 60 % brightness; hands: 20 bones in a
-rainbow with blue joints; face: white dots; all anti-aliased, so that every point lies where it is said to. All widths are in proportion to the picture's short side (512 px gives
-the usual widths), so that the same pose looks the same at every size.
+rainbow with blue joints; face: white dots. All is anti-aliased, so that every point lies where it is said to, and all
+widths are in proportion to the picture's short side (512 px gives the usual widths), so that the same pose looks the
+same at every size.
 """
 
 from collections.abc import Sequence

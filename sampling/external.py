@@ -10,13 +10,16 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec
 from ..models.config import LatentConfig
+from ..models.finite import refuse_not_finite
+from ..models.weight_files import read_weights
+from ..models.weight_kinds import what_it_is
+from ..models.wrapped_names import below_one_prefix
 
 CLIP_SIDE = 224
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -61,11 +64,12 @@ class DiffusersAutoencoder(nn.Module):
 
 
 def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> LatentCodec:
-    """Load an AutoencoderKL from a diffusers folder or a .safetensors file, in diffusers' or the original key names.
+    """Load an AutoencoderKL from a diffusers folder or a file, in diffusers' or the original key names.
 
-    Computes in float32, since this VAE overflows in float16. Raises InputError when the file is missing or no such VAE.
+    The file may be a whole Stable Diffusion checkpoint; see `read_weights` for its forms. Computes in float32, since
+    this VAE overflows in float16. Raises InputError when it is missing, no such VAE, or holds NaN or infinity.
     """
-    path = _existing(path, "--vae")
+    path = _existing(path, "--vae", "vae")
     from diffusers import AutoencoderKL  # slow to import
 
     if path.is_dir():
@@ -78,8 +82,12 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
     else:
         with torch.device("meta"):
             config = AutoencoderKL(**SD15_VAE).config
-        tensors = _vae_keys(_tensors(path), config)
-        vae = _build_exactly(lambda: AutoencoderKL(**SD15_VAE), tensors, path, "a Stable Diffusion 1.5 VAE")
+        found = _tensors(path, "vae.", "first_stage_model.")
+        _refuse_others(found, path, "a Stable Diffusion 1.5 VAE", "a VAE")
+        vae = _build_exactly(
+            lambda: AutoencoderKL(**SD15_VAE), _vae_keys(found, config), path, "a Stable Diffusion 1.5 VAE"
+        )
+    refuse_not_finite(vae.state_dict(), str(path))
     downscale = 2 ** (len(vae.config.block_out_channels) - 1)
     if (vae.config.latent_channels, downscale) != (latent.channels, latent.downscale):
         raise InputError(
@@ -90,24 +98,49 @@ def load_vae(path: str | Path, latent: LatentConfig, device: str = "cpu") -> Lat
     return LatentCodec(adapter, scale=latent.scale, downscale=latent.downscale)
 
 
-def image_context(path: str | Path, reference: Tensor, width: int, device: str = "cpu") -> Tensor:
-    """CLIP's image embedding of the reference (1, H, W, 3) 0…1 → context (1, 1, width) for the cross-attention.
+def clip_pixels(pictures_BHWC: Tensor) -> Tensor:
+    """Pictures (B, H, W, 3) 0…1 → what CLIP's vision tower reads, (B, 3, 224, 224): squashed, 8 bits, normalised.
 
-    path: a transformers folder (config.json and model.safetensors) or a .safetensors file of ViT-L/14.
-    Raises InputError when it is missing, no CLIP vision model, or of another embedding width.
+    The whole picture, whatever its shape, as the pipelines of Animate Anyone's public implementation resize it
+    (`ref_image.resize((224, 224))`), though its data set for training cuts the middle out of video frames: a standing
+    person would lose head and feet. ComfyUI's CLIP Vision Encode gives the same numbers with crop "none", not "center".
     """
-    model = _load_clip(_existing(path, "--clip-vision"))
-    if model.config.projection_dim != width:
-        raise InputError(
-            f"the CLIP in {path} embeds in {model.config.projection_dim} numbers, the model reads {width}: "
-            "give the CLIP that belongs to the model"
-        )
-    pixels = functional.interpolate(
-        reference.movedim(-1, 1), (CLIP_SIDE, CLIP_SIDE), mode="bicubic", antialias=True, align_corners=False
-    ).clamp(0, 1)
+    pictures = pictures_BHWC.movedim(-1, 1)
+    pixels = functional.interpolate(pictures, (CLIP_SIDE, CLIP_SIDE), mode="bicubic", antialias=True)
+    pixels = (pixels * 255).clamp(0, 255).round() / 255
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
-    with torch.inference_mode():
-        return model.to(device)(((pixels - mean) / std).to(device)).image_embeds.unsqueeze(1).float().cpu()
+    return (pixels - mean.to(pixels)) / std.to(pixels)
+
+
+class ImageEncoder:
+    """CLIP's vision tower, loaded once: pictures of characters → context for the cross-attention.
+
+    path: a transformers folder (config.json and model.safetensors) or a file of ViT-L/14, see `read_weights`.
+    Raises InputError when it is missing, no CLIP vision model, of another embedding width, or holds NaN or infinity.
+    """
+
+    def __init__(self, path: str | Path, width: int, device: str = "cpu") -> None:
+        model = _load_clip(_existing(path, "--clip-vision", "image_encoder"))
+        if model.config.projection_dim != width:
+            raise InputError(
+                f"the CLIP in {path} embeds in {model.config.projection_dim} numbers, the model reads {width}: "
+                "give the CLIP that belongs to the model"
+            )
+        self.model, self.device = model.to(device).train(False).requires_grad_(False), torch.device(device)
+
+    @torch.no_grad()
+    def __call__(self, pictures_BHWC: Tensor) -> Tensor:
+        """Pictures (B, H, W, 3) 0…1 → float32 (B, 1, width), on the encoder's device; always in float32."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.model(clip_pixels(pictures_BHWC.float()).to(self.device)).image_embeds.unsqueeze(1).float()
+
+
+def image_context(path: str | Path, picture: Tensor, width: int, device: str = "cpu") -> Tensor:
+    """CLIP's image embedding of the character (1, H, W, 3) 0…1 → context (1, 1, width); see `ImageEncoder`.
+
+    picture: as it is in its file, not shrunk to the frames' size.
+    """
+    return ImageEncoder(path, width, device)(picture).cpu()
 
 
 def _load_clip(path: Path) -> nn.Module:
@@ -115,13 +148,18 @@ def _load_clip(path: Path) -> nn.Module:
 
     if path.is_dir():
         try:
-            return CLIPVisionModelWithProjection.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
+            model = CLIPVisionModelWithProjection.from_pretrained(
+                str(path), local_files_only=True, use_safetensors=True
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"{path} is not a CLIP vision folder ({_line(error)}): give a folder or .safetensors"
             ) from error
+        refuse_not_finite(model.state_dict(), str(path))
+        return model
     config = CLIPVisionConfig(**VIT_LARGE)
-    tensors = _tensors(path)
+    tensors = _tensors(path, "image_encoder.", "conditioner.embedders.0.model.")
+    _refuse_others(tensors, path, "a CLIP ViT-L/14 vision model", "a CLIP vision model", "a text encoder")
     return _build_exactly(
         lambda: CLIPVisionModelWithProjection(config), tensors, path, "a CLIP ViT-L/14 vision model"
     ).train(False)
@@ -159,21 +197,24 @@ def _build_exactly(build: Callable[[], nn.Module], tensors: dict[str, Tensor], p
     return module
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        size = path.stat().st_size
-        raise InputError(
-            f"{path} ({size} bytes) is not a complete .safetensors file: copy or download it again"
-        ) from error
+def _tensors(path: Path, *prefixes: str) -> dict[str, Tensor]:
+    """A file's tensors, below the first of the prefixes that it has."""
+    return below_one_prefix(read_weights(path).tensors, *prefixes)
 
 
-def _existing(path: str | Path, option: str) -> Path:
+def _refuse_others(tensors: dict[str, Tensor], path: Path, kind: str, *expected: str) -> None:
+    """Raise InputError for a network of another kind, by what it is. CLIP's text encoder may lie beside its vision."""
+    what = what_it_is({name: tensor.shape for name, tensor in tensors.items()})
+    if what not in (None, *expected):
+        raise InputError(f"{path} is not {kind} but {what}: give another file")
+
+
+def _existing(path: str | Path, option: str, part: str) -> Path:
+    """The path, or `part` of a whole pipeline's folder. Raises InputError where there is nothing."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"{option} {path} does not exist: check the path")
-    return path
+    return path / part if (path / part / "config.json").is_file() else path
 
 
 def _line(error: Exception) -> str:

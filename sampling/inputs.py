@@ -10,14 +10,14 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
-from ..media import Pose, Video, open_video
+from ..media import Pose, Video, open_video, read_image
 from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
 from .mask_input import read_mask_of, read_objects, read_structured_depth, skeleton_mask
 from .pose_input import PoseFile, open_pose, read_skeletons
-from .reference_picture import fit_reference, load_reference, studio
+from .reference_picture import fit_reference, studio
 from .streams import LazyFrames, ReadAgain
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Inputs",
     "fit_reference",
     "load_inputs",
-    "load_reference",
     "open_inputs",
     "skeleton_mask",
     "studio",
@@ -63,12 +62,14 @@ class InputFiles:
 class Inputs:
     """reference: IMAGE (1, h, w, 3); conditions: see there; fps: frames per second of the driving video.
 
+    picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
     times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
     """
 
     reference: Tensor
     conditions: DrivingConditions
     fps: float
+    picture: Tensor | None = None
     times: np.ndarray | None = None
 
 
@@ -101,12 +102,13 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         skeleton=skeletons,
         depth=read_structured_depth(files.depth, skeletons, target),
         object_mask=read_objects(files.object_mask, target),
-        blur=_hand_maps(files, people, None if video is None else driving, target.size, config),
+        blur=_hand_maps(files, people, None if video is None else driving, target.size),
     )
-    reference = load_reference(files.reference, target.size, config.size_multiple)
+    picture = read_image(files.reference)
+    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
     if video is None:
-        return Inputs(reference, conditions, pose.fps, None if pose.video is None else pose.video.times)
-    return Inputs(reference, conditions, video.fps, video.times)
+        return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
+    return Inputs(reference, conditions, video.fps, picture, video.times)
 
 
 def _target(files: InputFiles, video: Video | None, pose: PoseFile, config: ModelConfig) -> Target:
@@ -156,7 +158,7 @@ def _neighbour(path: Path) -> Path | None:
 
 
 def _hand_maps(
-    files: InputFiles, people: list[list[Pose]] | None, driving: ReadAgain | None, size: Size, config: ModelConfig
+    files: InputFiles, people: list[list[Pose]] | None, driving: ReadAgain | None, size: Size
 ) -> LazyFrames | None:
     """Motion-blur maps (F, height, width, 3) where they are asked for.
 
@@ -171,8 +173,7 @@ def _hand_maps(
     measured = files.hand_sharpness.strip() == MEASURED
     if measured and driving is None:
         raise InputError('--hand-sharpness measured needs --driving to measure in: give it, or e.g. "both sharp"')
-    blur = measure_hand_blur(people, *size, driving, typical=config.motion.typical_sharpness)
-    blur = override_sharpness(blur, "" if measured else files.hand_sharpness)
+    blur = override_sharpness(measure_hand_blur(people, *size, driving), "" if measured else files.hand_sharpness)
 
     def maps(frames: list[int]) -> Tensor:
         return blur_maps(HandBlur(blur.points[frames], blur.movement[frames], blur.sharpness[frames]), *size)

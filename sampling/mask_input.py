@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..media import Clip, open_depth, open_mask
 from ..perception import dilate, shape_agnostic_mask, structured_depth
-from ..perception.masks import MASK_THRESHOLD
+from ..perception.masks import inside
 from ..perception.skeleton import SKELETON_THRESHOLD
 from .fitting import Target, check_length, check_shape, fitted, frame_numbers
 from .streams import CHUNK, LazyFrames, chunks, packed
@@ -39,7 +39,7 @@ def read_mask_of(path: Path | None, skeletons: LazyFrames, target: Target, pose:
 
     def blocks() -> Iterator[np.ndarray]:
         for skeleton, character in zip(skeletons, characters, strict=True):
-            look.add(character > MASK_THRESHOLD, skeleton.amax(dim=-1) > SKELETON_THRESHOLD)
+            look.add(inside(character), skeleton.amax(dim=-1) > SKELETON_THRESHOLD)
             yield shape_agnostic_mask(character[None])[0].bool().numpy()
 
     mask = packed(blocks())

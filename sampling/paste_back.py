@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import tee
 
 import torch
 from einops import rearrange
@@ -60,12 +59,16 @@ def pasted_back(
     """
     grow = min(driving.shape[1:3]) // 8 if grow is None else grow
     threshold = _noise_threshold(_together(result(), driving, mask), grow) if grow else None
-    ahead, now = tee(_together(result(), driving, mask))
-    drawn = (_drawn_outside(*frames, grow, threshold) for frames in ahead)
-    fading = _fading(_widen_in_time(drawn), feather)
-    bar = tqdm(total=len(driving), desc="paste back", unit="frame", disable=not progress or not grow)
-    with bar:
-        for (drew, original, inside), weight in zip(now, fading, strict=True):
+    waiting: deque[tuple[Tensor, Tensor, Tensor]] = deque()  # frames that the ones after them still fade into
+
+    def drawn() -> Iterator[Tensor]:
+        for frames in _together(result(), driving, mask):
+            waiting.append(frames)
+            yield _drawn_outside(*frames, grow, threshold)
+
+    with tqdm(total=len(driving), desc="paste back", unit="frame", disable=not progress or not grow) as bar:
+        for weight in _fading(_widen_in_time(drawn()), feather):
+            drew, original, inside = waiting.popleft()
             alpha = torch.maximum(_feather(inside, feather), weight).unsqueeze(-1)
             mixed = torch.lerp(original, drew, alpha)  # exact at 0 and 1 for finite frames
             yield torch.where(alpha > 0, mixed, original)

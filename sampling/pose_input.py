@@ -106,10 +106,11 @@ def _common_canvas(pose: PoseFile, target: Target) -> tuple[float, float] | None
         half = any(side is not None for index in missing for side in named[index])
         level = logging.WARNING if half or len(missing) < len(named) else logging.INFO
         what = "only one side of its canvas" if half else "no canvas"
+        where = "" if len(missing) == len(named) else f" in {frame_numbers(missing)}"
         logger.log(
             level,
-            "%s names %s in %s: its pixels are read as those of a picture of %gx%g",
-            *(pose.path, what, frame_numbers(missing), *canvas),
+            "%s names %s%s: its pixels are read as those of a picture of %gx%g",
+            *(pose.path, what, where, *canvas),
         )
     return canvas
 

@@ -1,4 +1,4 @@
-"""HIA's initial reference noise: sampling starts from the reference's latents diffused to the last timestep."""
+"""HIA's initial reference noise (§3.4): sampling starts from the reference's latents diffused to the last timestep."""
 
 from __future__ import annotations
 

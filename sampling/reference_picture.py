@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..media import read_image, resize
+from ..media import resize
 
 SMALLEST_REFERENCE = 32  # pixels a side
-
-
-def load_reference(path: Path, size: tuple[int, int], multiple: int) -> Tensor:
-    """Read the reference and fit it (see `fit_reference`). Raises InputError when it is unreadable, too."""
-    return fit_reference(read_image(path), size, multiple, f"the reference {path}")
 
 
 def fit_reference(picture: Tensor, size: tuple[int, int], multiple: int, name: str) -> Tensor:

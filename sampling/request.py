@@ -131,7 +131,7 @@ def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawin
     device = choose_device(settings.device)
     config = read_config(settings.checkpoint)
     sampling = _sampling(settings, config, inputs.conditions.size)
-    context = _context(settings, config, inputs.reference, device)
+    context = _context(settings, config, inputs, device)
     codec = _codec(settings, config, device)
     model = load(settings.checkpoint, device, choose_dtype(settings.dtype, device))
     if settings.compile:
@@ -181,7 +181,7 @@ def choose_dtype(name: str | None, device: str) -> torch.dtype:
 
 def _check_out(files: InputFiles, out: Path, settings: RunSettings) -> None:
     """Raise InputError for what can be known to fail when the result is written, or to replace one of the inputs."""
-    if out.suffix.lower() not in (".mp4", ".mkv") or out.is_dir():
+    if out.suffix.lower() not in (".mp4", ".mkv"):
         raise InputError(f"--out {out} names no video: give a name that ends in .mp4, or .mkv for lossless")
     inputs = {f"--{field.name.replace('_', '-')}": getattr(files, field.name) for field in fields(files)}
     paths = {name: path for name, path in inputs.items() if isinstance(path, Path)}
@@ -200,7 +200,7 @@ def _codec(settings: RunSettings, config: ModelConfig, device: str) -> LatentCod
     return codec
 
 
-def _context(settings: RunSettings, config: ModelConfig, reference: Tensor, device: str) -> Tensor | None:
+def _context(settings: RunSettings, config: ModelConfig, inputs: Inputs, device: str) -> Tensor | None:
     width = config.unet.cross_attention_dim
     if width is None and settings.clip_vision is not None:
         raise InputError(
@@ -210,4 +210,7 @@ def _context(settings: RunSettings, config: ModelConfig, reference: Tensor, devi
         raise InputError(
             f"model {config.name} reads a CLIP image embedding: give --clip-vision, the folder of a ViT-L/14"
         )
-    return None if width is None else image_context(settings.clip_vision, reference, width, device)
+    if width is None:
+        return None
+    picture = inputs.reference if inputs.picture is None else inputs.picture
+    return image_context(settings.clip_vision, picture, width, device)

@@ -44,7 +44,7 @@ def step_windows(frames: int, length: int, overlap: int, seed: int, step: int) -
 
 
 def window_weights(length: int) -> Tensor:
-    """Return the weight of each frame of a window in the average, (length,), from 1 at the ends to length / 2.
+    """Return the weight of each frame of a window in the average, (length,): 1 at both ends, (length + 1) // 2 amid.
 
     # Not in paper: HIA averages the overlaps plainly. A frame at a window's end has context on one side only, and a
     # plain mean jumps where a window begins; a triangle trusts the middle and fades each window in and out.

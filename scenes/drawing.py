@@ -64,7 +64,7 @@ def smooth_closed(points: np.ndarray, rounds: int = 1) -> np.ndarray:
 
 
 def _fill(picture: np.ndarray, shape: list[np.ndarray], colour: tuple[int, ...]) -> None:
-    """Fill one polygon in OpenCV's fixed-point coordinates; convex ones exactly, others to whole rows of the canvas."""
+    """Fill a polygon in OpenCV's fixed-point coordinates: convex ones exactly, others to whole rows of the canvas."""
     if cv2.isContourConvex(shape[0]):
         cv2.fillConvexPoly(picture, shape[0], colour, cv2.LINE_AA, _SHIFT)
     else:
@@ -74,9 +74,9 @@ def _fill(picture: np.ndarray, shape: list[np.ndarray], colour: tuple[int, ...])
 class Canvas:
     """A supersampled picture that is painted back to front.
 
-    Coordinates are continuous pixels of the final picture, as keypoints have them: its left edge is x = 0, the centre of
-    its first pixel 0.5. `paint` (H·s, W·s, 4) uint8 holds red,
-    green, blue and depth (255 = near); `marks` (H·s, W·s, 4) uint8 holds the character, object, hands and face masks.
+    Coordinates are continuous pixels of the final picture, as keypoints have them: the left edge is x = 0, the centre
+    of the first pixel 0.5. `paint` (H·s, W·s, 4) uint8 holds red, green, blue and depth (255 = near); `marks`
+    (H·s, W·s, 4) uint8 holds the character, object, hands and face masks.
     A shape painted later covers earlier ones in both, so that masks show what is visible.
     """
 

@@ -66,12 +66,10 @@ def read_scene(folder: str | Path) -> Scene:
     """Read a scene folder as `write_scene` makes it; driving and target are as exact as their H.264.
 
     Raises:
-        InputError: when a file is missing or unreadable, or when the videos differ in length.
+        InputError: when a file is missing or unreadable, or when the videos differ in length or size.
     """
     folder = Path(folder)
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise InputError(f"{folder} lacks {', '.join(missing)}: give a folder made by `inhabit scene`")
+    require_files(folder)
     layers = {
         "driving": read_video(folder / "driving.mp4").frames,
         "target": read_video(folder / "target.mp4").frames,
@@ -82,12 +80,25 @@ def read_scene(folder: str | Path) -> Scene:
     lengths = {name: len(layer) for name, layer in layers.items()} | {"pose": len(pose)}
     if len(set(lengths.values())) > 1:
         raise InputError(f"{folder} holds videos of different lengths, {lengths}: write the scene again")
+    sizes = {name: "{}x{}".format(*layer.shape[2:0:-1]) for name, layer in layers.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"{folder} holds videos of different sizes, {sizes}: write the scene again")
     reference = to_uint8(read_image(folder / "reference.png"))[0]
     return Scene(reference=reference, pose=pose, meta=read_meta(folder), **layers)
 
 
+def require_files(folder: Path) -> None:
+    """Raise InputError, naming them, where files of a scene folder are missing."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"{folder} lacks {', '.join(missing)}: give a folder made by `inhabit scene`")
+
+
 def read_meta(folder: str | Path) -> dict:
-    """Read a scene folder's meta.json. Raises InputError unless it is JSON with frames, width and height."""
+    """Read a scene folder's meta.json.
+
+    Raises InputError unless it is JSON with frames, width and height, whole numbers from 1, and a seed, if any, from 0.
+    """
     path = Path(folder) / "meta.json"
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
@@ -95,4 +106,8 @@ def read_meta(folder: str | Path) -> dict:
         raise InputError(f"{path} is not readable JSON ({error}): write the scene again") from error
     if not isinstance(meta, dict) or not {"frames", "width", "height"} <= meta.keys():
         raise InputError(f"{path} does not tell frames, width and height: give folders made by `inhabit scene` alone")
+    for name, least in (("frames", 1), ("width", 1), ("height", 1), ("seed", 0)):
+        value = meta.get(name, least)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"{path}: {name} is {json.dumps(value)}; write a whole number from {least}")
     return meta

@@ -240,7 +240,8 @@ class SceneRenderer:
         """Picture (H, W, 3) uint8 of a character: standing, front view, centred, arms slightly away from the body.
 
         The whole body takes about 88 % of the picture's height (less in narrow pictures); angles vary by at most 8°
-        and the place by 2 %. The backdrop is random (AA2, training: a random background behind the reference).
+        and the place by 2 %. The backdrop is random, as AA2 §4.1 has it behind its references.
+        # Not in paper: a portrait; AA2's reference is a frame of the video itself.
         """
         character = self._character(identity)
         points, unit, ground = self._reference_points(identity)

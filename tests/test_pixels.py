@@ -16,7 +16,9 @@ from inhabit.perception.skeleton import structured_depth
 from inhabit.scenes import SceneRenderer, write_scene
 from inhabit.scenes.drawing import BODY, Canvas, ellipse
 from inhabit.scenes.renderer import render_scene
+from inhabit.training import augmentation
 from inhabit.training.augmentation import mirror_pose
+from inhabit.training.data import _fit
 
 NEAR = 0.05  # pixels
 PLACES = np.random.default_rng(0).uniform(28, 36, (40, 2))
@@ -156,7 +158,8 @@ def test_hulls_and_discs_lie_where_their_points_are():
     places = np.random.default_rng(1).uniform(28, 36, (300, 2))
     for paint, centre in ((hull, middle), (disc, np.zeros(2))):
         found = errors(paint, places) - centre
-        assert np.abs(found.mean(0)).max() < NEAR / 2 and np.abs(found).max() < 0.25, "to the pixel, and not to one side"
+        assert np.abs(found.mean(0)).max() < NEAR / 2, "not to one side"
+        assert np.abs(found).max() < 0.25, "to the pixel"
 
 
 def test_a_hull_of_one_point_or_of_a_line_has_pixels():
@@ -187,6 +190,34 @@ def test_a_mirrored_pose_gives_mirrored_pictures(width):
     assert np.abs(centroid(skeleton[0]) - centroid(skeleton[1])).max() < NEAR
 
 
+@pytest.mark.parametrize("width", [64, 65])
+@pytest.mark.parametrize("change", ["flip", "scale 0.75", "scale 1.25", "flip and scale"])
+def test_augmented_points_stay_on_their_pictures(width, change):
+    for place in PLACES[:12]:
+        clip = _clip_of_a_dot(place, width)
+        if "flip" in change:
+            clip = augmentation.flip(clip)
+        if "scale" in change:
+            clip = augmentation.scale_character(clip, float(change.split()[-1]) if change[-1].isdigit() else 1.1)
+        point = clip.poses[0][0].body[0, :2]
+        np.testing.assert_allclose(clip.before[0][0].body[0, :2], point, atol=1e-5)
+        for layer in (clip.target_character[0], clip.hands[0], clip.target[0, ..., 0], clip.driving[0, ..., 0]):
+            assert np.abs(centroid(layer) - point).max() < NEAR
+        depth = clip.depth[0] * (clip.target_character[0] > 127)  # what is uncovered keeps its own
+        assert np.abs(centroid(depth) - point).max() < 3 * NEAR
+
+
+def _clip_of_a_dot(place: np.ndarray, width: int) -> augmentation.Clip:
+    board = Canvas(np.zeros((128, 2 * width, 4), np.uint8), 2, 1.0)
+    board.fill(ellipse(place, (9, 0), (0, 9)), (255, 255, 255), 255, BODY)
+    dot = cv2.resize(board.marks, (width, 64), interpolation=cv2.INTER_AREA)[..., 0][None]
+    picture, none = np.repeat(dot[..., None], 3, -1), np.zeros_like(dot)
+    poses = [[person(body=[tuple(place)])]]
+    return augmentation.Clip(driving=picture, target=picture, reference=picture[0], depth=dot / np.float32(255),
+                             character=dot, object=none, target_character=dot, hands=dot, face=none,
+                             poses=poses, before=poses)  # fmt: skip
+
+
 def test_the_hands_box_is_the_same_on_both_sides():
     points = np.zeros((1, 2, 21, 3), np.float32)
     points[0, 0, :4] = [(20, 20, 1), (40, 20, 1), (40, 40, 1), (20, 40, 1)]
@@ -201,12 +232,12 @@ def test_the_hands_box_is_the_same_on_both_sides():
     assert values["left"] == values["right"] == values["top"] == values["bottom"] > 0 == values["outside"]
 
 
-@pytest.mark.parametrize("size", [(32, 32), (48, 96), (100, 52), (128, 128), (333, 200)])
+@pytest.mark.parametrize("size", [(32, 32), (40, 80), (80, 40), (100, 52), (128, 128), (333, 200)])
 def test_a_resize_keeps_places_in_proportion(size):
     dots = np.stack([small(_dot_at(place)) for place in PLACES])
-    resized = resize(dots, *size)
-    for place, picture in zip(PLACES, resized, strict=True):
-        assert np.abs(centroid(picture) / size * 64 - place).max() < NEAR
+    for resized in (resize(dots, *size), [_fit(dot, *size) for dot in dots]):
+        for place, picture in zip(PLACES, resized, strict=True):
+            assert picture.shape == size[::-1] and np.abs(centroid(picture) / size * 64 - place).max() < NEAR
 
 
 def _dot_at(place: np.ndarray) -> np.ndarray:

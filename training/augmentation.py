@@ -1,4 +1,4 @@
-"""AA2's training augmentations (papers.md §1) on clips of uint8 pictures."""
+"""Augmentations of clips of uint8 pictures: AA2's masks, random scale and references, HIA's flips, and our own."""
 
 from __future__ import annotations
 
@@ -10,13 +10,35 @@ from numpy.random import Generator
 from ..media.opencv import cv2
 from ..media.pose import Pose
 
-INFERENCE_BLOCK_PX = 10  # AA2: k = size / 10 at inference
+INFERENCE_BLOCK_PX = 10  # AA2 §3.2: k = size / 10 at inference
 
 # Left and right change places in a mirrored picture: OpenPose-18 body and dlib-68 (+ 2 pupils) face.
 BODY_MIRROR = np.array([0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16])
 FACE_MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36,
-     41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1), 69, 68]
+    [
+        *range(16, -1, -1),
+        *range(26, 16, -1),
+        *range(27, 31),
+        *range(35, 30, -1),
+        45,
+        44,
+        43,
+        42,
+        47,
+        46,
+        39,
+        38,
+        37,
+        36,
+        41,
+        40,
+        *range(54, 47, -1),
+        *range(59, 54, -1),
+        *range(64, 59, -1),
+        *range(67, 64, -1),
+        69,
+        68,
+    ]
 )
 
 
@@ -59,7 +81,7 @@ def mirror_pose(pose: Pose, width: int) -> Pose:
 
 
 def flip(clip: Clip) -> Clip:
-    """Everything mirrored horizontally; keypoints keep their meaning (the left hand stays a left hand)."""
+    """Everything mirrored horizontally (HIA A.4); keypoints keep their meaning (the left hand stays a left hand)."""
     width = clip.driving.shape[2]
     changed = {}
     for field in fields(Clip):
@@ -169,12 +191,17 @@ def _warp_pose(pose: Pose, matrix: np.ndarray) -> Pose:
         points[present, :2] = centres @ matrix[:, :2].T + matrix[:, 2] + 0.5
         return points
 
-    return replace(pose, body=moved(pose.body), left_hand=moved(pose.left_hand),
-                   right_hand=moved(pose.right_hand), face=moved(pose.face))
+    return replace(
+        pose,
+        body=moved(pose.body),
+        left_hand=moved(pose.left_hand),
+        right_hand=moved(pose.right_hand),
+        face=moved(pose.face),
+    )
 
 
 def random_blocks(rng: Generator, mask_FHW: np.ndarray, inference_share: float) -> tuple[int, int] | None:
-    """Numbers of blocks (k_h, k_w) for AA2 eq. 2, k_h in 1…h and k_w in 1…w of the clip's largest box in pixels.
+    """Numbers of blocks (k_h, k_w) for AA2 §3.2, eq. 2, k_h in 1…h and k_w in 1…w of the clip's largest box in pixels.
 
     None with probability `inference_share`: inference's own blocks of about 10 px.
     """
@@ -204,7 +231,7 @@ def random_background(rng: Generator, height: int, width: int) -> np.ndarray:
 
 
 def reference_from_frame(rng: Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The character of one frame, centre-cropped with a margin, on a random background (AA2: training reference)."""
+    """The character of one frame, centre-cropped with a margin, on a random background (AA2 §4.1)."""
     height, width = mask.shape
     rows, columns = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
     background = random_background(rng, height, width).astype(np.float32)

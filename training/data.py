@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,17 +17,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import InputError
+from ..media.arrays import resize
 from ..media.opencv import cv2
 from ..media.pose import PARTS, Pose, parse_poses
 from ..models.config import TYPICAL_SHARPNESS
 from ..perception.masks import shape_agnostic_mask
 from ..perception.motion_blur import blur_maps, measure_hand_blur
 from ..perception.skeleton import render_skeleton, structured_depth
-from ..scenes import HELD_OUT_SEED, KINDS, SceneRenderer
-from ..scenes.files import read_meta, read_scene
+from ..scenes import HELD_OUT_SEED, KINDS, Scene, SceneRenderer
+from ..scenes.files import read_meta, read_scene, require_files
 from . import augmentation
 from .augmentation import Clip
 from .recipe import DataRecipe, Recipe, StageRecipe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,42 +110,79 @@ class RenderedScenes:
 class FolderScenes:
     """Clips of scene folders written by `inhabit scene` (or of the same layout).
 
-    Raises InputError when there is none, or for one of another size than the recipe's, with a held-out seed, or with
-    fewer frames than a stage needs.
+    A scene that cannot be read is named in a warning and left out: where it is drawn, the next one that can be read is
+    taken, so that a step has the same clips whenever the fault is found.
+
+    Raises InputError when there is no scene, or none that can be read; and for one of another size than the recipe's,
+    with a held-out seed, or with fewer frames than a stage needs.
     """
 
     def __init__(self, recipe: DataRecipe, frames: int) -> None:
-        self.recipe = recipe
+        self.recipe, self.frames = recipe, frames
         self.folders = sorted(path.parent for path in Path(recipe.folder or "").glob("**/meta.json"))
+        self.broken: dict[Path, str] = {}
         if not self.folders:
             raise InputError(f"data.folder {recipe.folder} holds no scene; write some with `inhabit scene`")
         for folder in self.folders:
-            self._check(folder, frames)
+            try:
+                meta = read_meta(folder)
+                require_files(folder)
+            except (InputError, OSError) as error:
+                self._leave_out(folder, error)
+            else:
+                self._check(folder, meta)
 
-    def _check(self, folder: Path, frames: int) -> None:
-        meta = read_meta(folder)
-        if meta.get("held_out"):
+    def _check(self, folder: Path, meta: dict) -> None:
+        if meta.get("held_out") or meta.get("seed", 0) >= HELD_OUT_SEED:
             raise InputError(f"{folder} has the held-out seed {meta.get('seed')}: train on seeds below {HELD_OUT_SEED}")
         size, wanted = f"{meta['width']}x{meta['height']}", f"{self.recipe.width}x{self.recipe.height}"
         if size != wanted:
             raise InputError(f"{folder} is {size}, the recipe says {wanted}: set data.width and data.height")
-        if meta["frames"] < frames:
-            raise InputError(f"{folder} has {meta['frames']} frames, a stage needs {frames}: lower the stage's frames")
+        if meta["frames"] < self.frames:
+            raise InputError(
+                f"{folder} has {meta['frames']} frames, a stage needs {self.frames}: lower the stage's frames"
+            )
+
+    def _leave_out(self, folder: Path, error: Exception) -> None:
+        """Raises InputError when no scene is left."""
+        self.broken[folder] = " ".join(str(error).split())
+        if len(self.broken) < len(self.folders):
+            log.warning("the scene %s is left out: %s", folder, self.broken[folder])
+            return
+        first = self.broken[self.folders[0]]
+        if len(self.folders) > 1:
+            first = f"none of the {len(self.folders)} scenes in {self.recipe.folder} can be read; the first: {first}"
+        raise InputError(first) from None
+
+    def _read(self, index: int) -> Scene:
+        """The scene with this index, or the next one that can be read. Raises InputError when there is none."""
+        for folder in self.folders[index:] + self.folders[:index]:
+            if folder not in self.broken:
+                try:
+                    return self._readable(folder)
+                except (InputError, OSError) as error:
+                    self._leave_out(folder, error)
+        raise InputError(f"no scene in {self.recipe.folder} can be read")
+
+    def _readable(self, folder: Path) -> Scene:
+        """Raises InputError for a scene that is not what its meta.json says, or that shows the character nowhere."""
+        scene, recipe = read_scene(folder), self.recipe
+        frames, height, width = scene.driving.shape[:3]
+        if (width, height) != (recipe.width, recipe.height) or frames < self.frames:
+            raise InputError(f"the videos in {folder} are {width}x{height} of {frames} frames: write the scene again")
+        parse_poses(scene.pose, width, height)
+        if not (scene.character > 127).any():
+            mask, count = folder / "mask.mkv", len(scene.character)
+            raise InputError(f"{mask} shows the character in none of its {count} frames: mark it white there")
+        return scene
 
     def clip(self, rng: Generator, frames: int, consecutive: bool) -> Clip:
-        """A clip of a random folder; its reference is cut from a frame with the character, or shows the other one.
-
-        Raises InputError for a folder whose mask is empty in every frame.
-        """
-        folder = self.folders[int(rng.integers(len(self.folders)))]
-        scene = read_scene(folder)
+        """A clip of a random folder; its reference is cut from a frame with the character, or shows the other one."""
+        scene = self._read(int(rng.integers(len(self.folders))))
         height, width = scene.driving.shape[1:3]
         chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
         cross = rng.random() < self.recipe.cross_identity
         shown = np.flatnonzero((scene.character > 127).any(axis=(1, 2)))
-        if not len(shown):
-            mask, count = folder / "mask.mkv", len(scene.character)
-            raise InputError(f"{mask} shows the character in none of its {count} frames: mark it white there")
         other = int(shown[rng.integers(len(shown))])
         cut = None if cross else augmentation.reference_from_frame(rng, scene.driving[other], scene.character[other])
         pictures = scene.driving[chosen]
@@ -201,9 +242,7 @@ def _cut_out(rng: Generator, image: np.ndarray, mask: np.ndarray, otherwise: np.
 
 
 def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return resize(image[None], width, height)[0]
 
 
 class StepBatches(Dataset):
@@ -261,7 +300,7 @@ class StepBatches(Dataset):
 
 
 def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:
-    """(F, H, W), 0 or 1 (AA2 eq. 2)."""
+    """(F, H, W), 0 or 1 (AA2 §3.2, eq. 2)."""
     character = torch.from_numpy(clip.character).float() / 255
     return shape_agnostic_mask(character, *(blocks or (None, None)), augmentation.INFERENCE_BLOCK_PX)
 

@@ -53,6 +53,9 @@ class Trainer:
         self.accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[unused])
         self.device = self.accelerator.device
         self.model, self.codec = start.networks(recipe, self.device)
+        self.embed = start.image_encoder(recipe, self.model.config, self.device)
+        # a VAE from elsewhere is neither trained nor written
+        self.autoencoder = None if self.model.config.autoencoder is None else self.codec.vae
         self.step = 0
         self._begin(0)
 
@@ -71,10 +74,11 @@ class Trainer:
             return self.export() if self._train(interrupt, progress) else None
 
     def _train(self, interrupt: Callable[[], bool] | None, progress: bool) -> bool:
-        """Take all steps that are left; False when stopped before the last. Whatever ends them, what is good is saved."""
+        """Take all steps that are left; False when stopped before the last."""
+        loader = self._batches()
         with _stop_signals() as stopped, self._progress(progress) as bar:
             logged = self.step, time.perf_counter()
-            for batch in self._steps():
+            for batch in self._saving(loader):
                 values = self.train_step(batch)
                 bar.update()
                 if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:
@@ -92,10 +96,10 @@ class Trainer:
     def _alone(self) -> AbstractContextManager[None]:
         return sole_training(self.out) if self.accelerator.is_main_process else nullcontext()
 
-    def _steps(self) -> Iterator[Batch | Pictures]:
+    def _saving(self, loader: Iterable[Batch | Pictures]) -> Iterator[Batch | Pictures]:
         """The batches; where one cannot be had, the steps so far are saved before that is told."""
         try:
-            yield from read(self._batches())
+            yield from read(loader)
         except (InputError, OSError):
             if self.step and self.accelerator.num_processes == 1:
                 self.save()
@@ -184,7 +188,7 @@ class Trainer:
         self.ema.copy_to(self.parameters.values())
         try:
             if adapter is None:
-                save(path, self.model, self.codec.vae, dtype=dtype, metadata=metadata)
+                save(path, self.model, self.autoencoder, dtype=dtype, metadata=metadata)
             else:
                 write_tensors(path, adapter_tensors(self.model.denoiser, adapter), metadata, dtype)
         finally:
@@ -201,7 +205,7 @@ class Trainer:
         self.module = self.optimizer = self.ema = None
         self.accelerator.free_memory()  # which holds every module that it has prepared
         self.index, recipe = index, self.recipe
-        stage = make_stage(recipe, recipe.stages[index], self.model, self.codec)
+        stage = make_stage(recipe, recipe.stages[index], self.model, self.codec, self.embed)
         self.parameters = stage.trained()
         _require_only(stage, self.parameters)
         # Not in paper: AdamW, Adam with decoupled weight decay; HIA has Adam (A.5), which weight_decay=0 is.
@@ -212,7 +216,8 @@ class Trainer:
 
     def _state(self) -> Saved:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"vae.{name}": value for name, value in self.codec.vae.state_dict().items()}
+        if self.autoencoder is not None:
+            tensors |= {f"vae.{name}": value for name, value in self.autoencoder.state_dict().items()}
         for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
             tensors[f"ema.{name}"] = average
             for key, value in self.optimizer.state[parameter].items():
@@ -232,7 +237,8 @@ class Trainer:
         tensors = saved.tensors
         with torch.no_grad():
             _copy(self.model, tensors, "model.", self.out)
-            _copy(self.codec.vae, tensors, "vae.", self.out)
+            if self.autoencoder is not None:
+                _copy(self.autoencoder, tensors, "vae.", self.out)
             for (name, parameter), average in zip(self.parameters.items(), self.ema.shadow_params, strict=True):
                 average.copy_(tensors[f"ema.{name}"])
                 keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{key}.{name}" in tensors]
@@ -261,7 +267,7 @@ class Trainer:
 
 
 def learning_rate_factor(stage: StageRecipe) -> Callable[[int], float]:
-    """Step within the stage → factor of the learning rate: linear warmup from 1/warmup, then cosine to 0 (diffusers)."""
+    """Step within the stage → factor of the learning rate: warmup from 1/warmup to 1, then cosine to 0 (diffusers)."""
     dummy = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = get_scheduler("cosine", dummy, num_warmup_steps=stage.warmup, num_training_steps=stage.steps)
     [factor] = schedule.lr_lambdas

@@ -21,7 +21,11 @@ class _Frozen(BaseModel):
 
 
 class ModelRecipe(_Frozen):
-    """The network: a preset of `models.PRESETS`, and fields of its config to replace (dotted keys)."""
+    """The network: a preset of `models.PRESETS`, and fields of its config to replace (dotted keys).
+
+    `schedule.gamma: 0.5` trains with HIA's shifted signal-to-noise ratio, `motion.typical_sharpness` is the scale of
+    the hands' sharpness; both stay with the model.
+    """
 
     preset: str = "puppets"
     overrides: dict[str, Any] = {}
@@ -40,7 +44,8 @@ class DataRecipe(_Frozen):
     shutter: tuple[float, float] = (SHUTTER, SHUTTER)
     # Not in paper: share of clips whose target is another character's exact rendering in the same motion.
     cross_identity: float = Field(0.0, ge=0, le=1)
-    # Share of clips whose reference is a frame of the video on a random background (AA2); else the scene's portrait.
+    # Share of clips whose reference is a frame of the video on a random background (AA2 §4.1).
+    # Not in paper: the others have a portrait of the character, rendered apart.
     reference_from_video: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="before")
@@ -64,19 +69,22 @@ class DataRecipe(_Frozen):
 
 
 class AugmentationRecipe(_Frozen):
-    """AA2's augmentations (papers.md §1)."""
+    """What is changed at random in a clip, and how its formulated mask is made (AA2 §3.2)."""
 
-    flip: float = Field(0.5, ge=0, le=1)  # probability
-    scale: float = Field(0.2, ge=0, le=1)  # probability of random scale augmentation
+    flip: float = Field(0.5, ge=0, le=1)  # probability (HIA A.4)
+    scale: float = Field(0.2, ge=0, le=1)  # probability of random scale augmentation (AA2 §3.2)
     scale_range: tuple[float, float] = (0.75, 1.25)
     # Not in paper: share of clips masked with inference's own blocks of about 10 px; the others are random.
     inference_blocks: float = Field(0.5, ge=0, le=1)
-    blur_hands: float = Field(0.0, ge=0, le=1)  # probability that the target's hands are put out of focus
+    blur_hands: float = Field(0.0, ge=0, le=1)  # Not in paper: probability that the target's hands are put out of focus
     blur_range: tuple[float, float] = (0.5, 2.5)  # standard deviation in pixels
 
 
 class DropoutRecipe(_Frozen):
-    """Probability a step that a condition is switched off, for the whole batch of that step."""
+    """Probability a step that a condition is switched off, for the whole batch of that step.
+
+    # Not in paper: all but `animation`, so that each condition may be left out at inference.
+    """
 
     animation: float = Field(0.0, ge=0, le=1)  # reference and motion together (HIA eq. 4)
     environment: float = Field(0.0, ge=0, le=1)
@@ -94,7 +102,10 @@ class TimestepRecipe(_Frozen):
 
 
 class LossRecipe(_Frozen):
-    """Weights of the diffusion loss; region weights multiply the plain weight 1 of the background."""
+    """Weights of the diffusion loss; region weights multiply the plain weight 1 of the background.
+
+    # Not in paper: any of them; AA2's and HIA's loss outside the regional stage is the plain mean.
+    """
 
     weighting: Literal["plain", "min_snr"] = "plain"
     snr_gamma: float = Field(5.0, gt=0)
@@ -122,6 +133,7 @@ class StageRecipe(_Frozen):
     steps: int = Field(ge=1)
     clips: int = Field(4, ge=1)
     frames: int = Field(8, ge=1)
+    # Not in paper: linear warmup and a cosine to 0; neither AA2 nor HIA tells a learning rate.
     learning_rate: float = Field(1e-4, gt=0)
     warmup: int = Field(100, ge=0)
     # Prefixes of parameter names; "temporal" names all layers over time. Empty: all of the stage's kind.
@@ -154,12 +166,18 @@ class Recipe(_Frozen):
     # Checkpoint to start from, model and codec; it brings its config, of which model.overrides replace fields:
     # networks that the checkpoint lacks start new. model.preset is not used.
     init: str | None = None
-    codec: str | None = None  # checkpoint whose autoencoder is used; default: init's. "puppets": the bundled one
+    # Checkpoint whose autoencoder is used; default: init's. "puppets": the bundled one. For models that have none of
+    # their own (sd15): Stable Diffusion's VAE, a diffusers folder or .safetensors file, which stays out of the result.
+    codec: str | None = None
+    # For models with cross-attention (sd15): the folder or file of the CLIP vision model that embeds the reference.
+    clip_vision: str | None = None
+    # Not in paper: "zeros" trains such a model without one, as if it were always dropped.
+    image_context: Literal["clip", "zeros"] = "clip"
     adapter: AdapterRecipe | None = None  # train a LoRA of the model, not the model
     data: DataRecipe = DataRecipe()
     seed: int = Field(0, ge=0)
     stages: tuple[StageRecipe, ...] = Field(min_length=1)
-    ema: float = Field(0.999, ge=0, lt=1)
+    ema: float = Field(0.999, ge=0, lt=1)  # Not in paper: what is written is the weights' average
     weight_decay: float = Field(0.01, ge=0)
     clip_gradient: float = Field(1.0, gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -204,7 +222,7 @@ class Recipe(_Frozen):
     def for_header(self) -> str:
         """The recipe as JSON for the header of a model that others get: files by name, not by where they lie."""
         values = self.model_dump(mode="json")
-        for part, key in ((values, "init"), (values, "codec"), (values["data"], "folder")):
+        for part, key in ((values, "init"), (values, "codec"), (values, "clip_vision"), (values["data"], "folder")):
             part[key] = part[key] and Path(part[key]).name
         return json.dumps(values)
 

@@ -72,7 +72,7 @@ def _told(values: dict[str, Any], name: str) -> str:
 
 def _flat(values: Any, name: str = "") -> dict[str, Any]:
     """Nested fields as {dotted name: value}; of lists, those of objects alone are taken apart."""
-    if isinstance(values, dict) and values:
+    if isinstance(values, dict):
         pairs = values.items()
     elif isinstance(values, list) and values and isinstance(values[0], dict):
         pairs = ((str(index), value) for index, value in enumerate(values))

@@ -38,8 +38,10 @@ def save_state(folder: Path, state: Saved, keep: int) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()},
-                  temporary / "state.safetensors")
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()},
+            temporary / "state.safetensors",
+        )
         (temporary / "state.json").write_text(json.dumps({"step": state.step, **state.scalars}))
         files = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"step": state.step, "sha256": files, "begun": state.begun}

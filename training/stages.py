@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from . import losses
 from .recipe import Recipe, StageRecipe, TimestepRecipe
 
 NOISE, DROPOUT = 1, 2  # streams of randomness of one step
+ENCODED_AT_ONCE = 8  # pictures: Stable Diffusion's VAE needs about 0.5 GiB for one of 512 x 512
 
 
 class Stage(Protocol):
@@ -85,10 +86,17 @@ class AnimationStage(nn.Module):
     a clip shared by its frames. In the temporal stage a clip's frames share the timestep.
     """
 
-    def __init__(self, recipe: Recipe, stage: StageRecipe, model: AnimationModel, codec: LatentCodec) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        stage: StageRecipe,
+        model: AnimationModel,
+        codec: LatentCodec,
+        embed: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.recipe, self.stage, self.model = recipe, stage, model
-        self.codec = codec
+        self.codec, self.embed = codec, embed
         if stage.loss.lookup and not model.config.reference.lookup:
             raise InputError(
                 f"stages.{stage.name}.loss.lookup is {stage.loss.lookup:g}, but the model looks nothing up: "
@@ -129,33 +137,46 @@ class AnimationStage(nn.Module):
         return values
 
     def conditions(self, batch: dict[str, Tensor], off: dict[str, bool]) -> tuple[Tensor, dict]:
-        """Clean latents (B, F, C, h, w) and the denoiser's keyword arguments."""
-        temporal = self.stage.kind == "temporal"
+        """Clean latents (B, F, C, h, w) and the denoiser's keyword arguments, of what the model has networks for."""
+        config = self.model.config
         driving, mask, objects = batch["driving_BFHWC"], batch["mask_BFHW"], batch["object_BFHW"]
         clean = self.encode(batch["target_BFHWC"])
         conditions: dict = {}
+        if config.unet.cross_attention_dim is not None:
+            conditions["context"] = self._context(batch["reference_BHWC"], off["animation"])
         if not off["animation"]:
-            features = self.model.reference(self.encode(batch["reference_BHWC"].unsqueeze(1)).squeeze(1))
+            latents = self.encode(batch["reference_BHWC"].unsqueeze(1)).squeeze(1)
+            features = self.model.reference(latents, conditions.get("context"))
             conditions["reference"] = self.model.project_reference(features)
-            skeleton = batch["skeleton_BFHWC"].permute(0, 1, 4, 2, 3)
-            depth = None if off["depth"] else batch["depth_BFHW"].unsqueeze(2)
-            seen = self.model.config.motion.blur is not None and not off["blur"]
-            blur = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3) if seen else None
-            conditions["motion"] = self.model.motion(skeleton, depth, blur, temporal=temporal)
-        if not off["environment"]:
+            conditions["motion"] = self._motion(batch, off)
+        if config.environment and not off["environment"]:
             conditions["environment"] = self.encode(environment_frames(driving, mask))
-            conditions["mask"] = latent_mask(mask, self.model.config.latent.downscale)
-        if not off["objects"] and bool(selected(objects).any()):
+            conditions["mask"] = latent_mask(mask, config.latent.downscale)
+        if config.objects is not None and not off["objects"] and bool(selected(objects).any()):
             conditions["objects"] = self.model.objects(object_latents(self.encode, driving, objects))
         return clean, conditions
+
+    def _motion(self, batch: dict[str, Tensor], off: dict[str, bool]) -> Tensor:
+        guider = self.model.config.motion
+        skeleton = batch["skeleton_BFHWC"].permute(0, 1, 4, 2, 3)
+        depth = batch["depth_BFHW"].unsqueeze(2) if guider.depth and not off["depth"] else None
+        seen = guider.blur is not None and not off["blur"]
+        blur = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3) if seen else None
+        return self.model.motion(skeleton, depth, blur, temporal=self.stage.kind == "temporal")
+
+    def _context(self, reference_BHWC: Tensor, off: bool) -> Tensor:
+        """CLIP's embedding of the references (B, 1, D); zeros where it is off, as in guidance's unconditional pass."""
+        if off or self.embed is None:
+            return reference_BHWC.new_zeros(len(reference_BHWC), 1, self.model.config.unet.cross_attention_dim)
+        return self.embed(reference_BHWC).to(reference_BHWC)
 
     @torch.no_grad()
     def encode(self, pictures_BFHWC: Tensor) -> Tensor:
         """(B, F, H, W, 3) 0…1 → float32 latents (B, F, C, h, w) of the frozen autoencoder."""
         batch, frames = pictures_BFHWC.shape[:2]
         pictures = pictures_BFHWC.flatten(0, 1).permute(0, 3, 1, 2) * 2 - 1
-        latents = self.codec.vae.encode(pictures) * self.codec.scale
-        return latents.float().unflatten(0, (batch, frames))
+        parts = [self.codec.vae.encode(part) for part in pictures.split(ENCODED_AT_ONCE)]
+        return (torch.cat(parts) * self.codec.scale).float().unflatten(0, (batch, frames))
 
     def _noise(self, clean: Tensor, step: int, rank: int) -> tuple[Tensor, Tensor]:
         rng = generator(self.recipe.seed, rank, step, NOISE)
@@ -184,6 +205,8 @@ def _each_frame(conditions: dict, frames: int) -> dict:
     single = dict(conditions)
     for name in {"environment", "mask", "motion"} & conditions.keys():
         single[name] = conditions[name].flatten(0, 1).unsqueeze(1)
+    if "context" in conditions:
+        single["context"] = conditions["context"].repeat_interleave(frames, dim=0)
     if "reference" in conditions:
         pairs = conditions["reference"].items()
         single["reference"] = {name: tuple(x.repeat_interleave(frames, dim=0) for x in pair) for name, pair in pairs}
@@ -216,11 +239,17 @@ class AutoencoderStage(nn.Module):
         return {"loss": total, **parts}
 
 
-def make_stage(recipe: Recipe, stage: StageRecipe, model: AnimationModel, codec: LatentCodec) -> Stage:
-    """The module that trains `stage`."""
+def make_stage(
+    recipe: Recipe,
+    stage: StageRecipe,
+    model: AnimationModel,
+    codec: LatentCodec,
+    embed: Callable[[Tensor], Tensor] | None = None,
+) -> Stage:
+    """The module that trains `stage`. embed: references (B, H, W, 3) 0…1 → contexts (B, 1, D); None: zeros."""
     if stage.kind == "autoencoder":
         return AutoencoderStage(recipe, stage, codec)
-    return AnimationStage(recipe, stage, model, codec)
+    return AnimationStage(recipe, stage, model, codec, embed)
 
 
 def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from ..models import (
     load,
     load_codec,
 )
-from ..models.finite import require_finite
 from ..models.layers import to_channels_last
+from ..sampling.external import ImageEncoder, load_vae
 from .adapter import add_adapter
 from .recipe import Recipe
 
@@ -29,9 +30,6 @@ def networks(recipe: Recipe, device: torch.device) -> tuple[AnimationModel, Late
     model = _continued(recipe) if recipe.init else AnimationModel(model_config(recipe))
     _check_sizes(recipe, model.config.size_multiple)
     codec = _codec(recipe, model.config)
-    if recipe.init:
-        require_finite(model.named_parameters(), f"init {recipe.init}")
-    require_finite(codec.vae.named_parameters(), f"codec {recipe.codec or recipe.init}")
     if recipe.adapter is not None:
         add_adapter(model.denoiser, recipe.adapter)
     model.to(device)
@@ -89,7 +87,33 @@ def _check_sizes(recipe: Recipe, multiple: int) -> None:
             raise InputError(f"{name} is {side}, which {multiple} does not divide; give {side // multiple * multiple}")
 
 
+def image_encoder(recipe: Recipe, config: ModelConfig, device: torch.device) -> ImageEncoder | None:
+    """What embeds the reference for the cross-attention; None for models without, and for recipes that ask for zeros.
+
+    Raises InputError where the recipe and the model do not agree about it.
+    """
+    width, given = config.unet.cross_attention_dim, recipe.clip_vision
+    if recipe.trains_autoencoder:
+        return None
+    if width is None and given is not None:
+        raise InputError(f"clip_vision is {given}, but model {config.name} reads no image embedding: leave it out")
+    if given is not None and recipe.image_context == "zeros":
+        raise InputError(f"clip_vision is {given}, but image_context is zeros: leave one of them out")
+    if width is None or recipe.image_context == "zeros":
+        return None
+    if given is None:
+        raise InputError(
+            f"model {config.name} reads a CLIP image embedding: give clip_vision, the folder of a ViT-L/14, "
+            "or image_context=zeros to train without"
+        )
+    if not Path(given).exists():
+        raise InputError(f"clip_vision {given} does not exist: give the folder of a CLIP vision model")
+    return ImageEncoder(given, width, str(device))
+
+
 def _codec(recipe: Recipe, config: ModelConfig) -> LatentCodec:
+    if config.autoencoder is None:
+        return _vae(recipe, config)
     source = recipe.codec or recipe.init
     codec = load_codec(checkpoint_file(source)) if source else None
     if codec is not None:
@@ -101,6 +125,20 @@ def _codec(recipe: Recipe, config: ModelConfig) -> LatentCodec:
         raise InputError(f"codec {source!r} holds no autoencoder; give a checkpoint that has one as codec")
     vae = PatchAutoencoder(config.autoencoder)
     return LatentCodec(vae, scale=config.latent.scale, downscale=config.latent.downscale)
+
+
+def _vae(recipe: Recipe, config: ModelConfig) -> LatentCodec:
+    """Stable Diffusion's VAE, for a model that bundles none."""
+    if recipe.trains_autoencoder:
+        raise InputError(f"model {config.name} has no autoencoder of its own to train: choose preset puppets")
+    if recipe.codec is None:
+        raise InputError(
+            f"model {config.name} has no autoencoder of its own: give codec, the VAE of Stable Diffusion 1.5 "
+            "(e.g. the .safetensors file of sd-vae-ft-mse)"
+        )
+    if not Path(recipe.codec).exists():
+        raise InputError(f"codec {recipe.codec} does not exist: model {config.name} needs Stable Diffusion's VAE there")
+    return load_vae(recipe.codec, config.latent)
 
 
 def _check_codec(source: str, codec: LatentCodec, config: ModelConfig) -> None:

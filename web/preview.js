@@ -23,27 +23,33 @@ app.registerExtension({
   ],
   setup() {
     app.api.addEventListener("inhabit.preview", ({ detail }) => show(detail));
-    app.api.addEventListener("executing", ({ detail }) => clear(nodeOf(detail)));
+    app.api.addEventListener("executing", ({ detail }) => clear(nodesOf(detail)));
   },
 });
 
 function show({ node: id, display_node: visible, type, webp }) {
+  if (!app.extensionManager.setting.get(SETTING)) return;
   // Another workflow may be open meanwhile, whose node of this id is another one; a subgraph stands for its nodes.
-  const node = [nodeOf(id), nodeOf(visible)].find((found) => found && (found.type === type || found.subgraph));
-  if (!node || !app.extensionManager.setting.get(SETTING)) return;
-  // A data URL, unlike an object URL, needs no freeing.
-  (widgetOf(node) ?? add(node)).element.src = `data:image/webp;base64,${webp}`;
+  const [own, other] = [nodesOf(id), nodesOf(visible)];
+  const nodes = own.at(-1)?.type === type ? own : other.filter((node) => node.type === type || node.subgraph);
+  for (const node of nodes) {
+    // A data URL, unlike an object URL, needs no freeing.
+    (widgetOf(node) ?? add(node)).element.src = `data:image/webp;base64,${webp}`;
+  }
 }
 
-// The node of an id as a prompt has it: "7", or "3:7" for node 7 in the subgraph of node 3; undefined for other ids.
-function nodeOf(id) {
+// The node of an id as a prompt has it, behind the subgraphs it lies in, outermost first: "7", or "3:7" for node 7 in
+// the subgraph of node 3. Empty for other ids.
+function nodesOf(id) {
   let graph = app.rootGraph ?? app.graph;
-  let node;
+  const nodes = [];
   for (const part of String(id ?? "").split(":")) {
-    node = graph?.getNodeById(part) ?? undefined;
-    graph = node?.subgraph;
+    const node = graph?.getNodeById(part);
+    if (!node) return [];
+    nodes.push(node);
+    graph = node.subgraph;
   }
-  return node;
+  return nodes;
 }
 
 function widgetOf(node) {
@@ -66,9 +72,10 @@ function add(node) {
   return widget;
 }
 
-// The node begins anew: an empty picture keeps its place.
-function clear(node) {
-  widgetOf(node)?.element.removeAttribute("src");
+// The last of these nodes begins anew: an empty picture keeps its place.
+function clear(nodes) {
+  if (!widgetOf(nodes.at(-1))) return;
+  nodes.forEach((node) => widgetOf(node)?.element.removeAttribute("src"));
 }
 
 function remove(node) {

@@ -19,6 +19,7 @@ from other_models import control_net, picture_model
 from primitives import EPSILON, Tiny, guided
 
 # isort: split
+import comfy.clip_model
 import comfy.clip_vision
 import comfy_extras.nodes_custom_sampler as custom
 import comfy_extras.nodes_freelunch as freelunch
@@ -28,6 +29,8 @@ from inhabit.models import BUNDLED, PRESETS
 from inhabit.nodes import conditions, host
 from inhabit.nodes.folders import register_model_folders
 from inhabit.sampling.animate import project_reference
+from inhabit.sampling.external import clip_pixels, image_context
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 import nodes
 
@@ -204,6 +207,30 @@ def with_embedding(tiny: Tiny, seed: int) -> list:
     return [[context, tiny.inputs[0][0][1] | reference]]
 
 
+def clip_vision(folder: Path) -> dict[str, float]:
+    """Core's CLIP Vision Encode on a small CLIP of random weights, against `inhabit animate --clip-vision`."""
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"projection_dim": TOKENS, "image_size": 224, "patch_size": 56, "hidden_act": "quick_gelu"}
+    torch.manual_seed(0)
+    model = CLIPVisionModelWithProjection(CLIPVisionConfig(**sizes)).eval().half().float()  # as core stores it
+    model.save_pretrained(folder / "clip")
+    described = {**sizes, "num_channels": 3, "layer_norm_eps": 1e-5, "model_type": "clip_vision_model"}
+    (folder / "clip.json").write_text(json.dumps(described))
+    hosted = comfy.clip_vision.ClipVisionModel(folder / "clip.json")
+    hosted.load_sd(model.state_dict())
+    hosted.model.float()
+    hosted.dtype = torch.float32
+    report, picture = {}, torch.rand(1, 400, 240, 3, generator=torch.manual_seed(1))
+    picture = torch.nn.functional.avg_pool2d(picture.movedim(-1, 1), 9, 1, 4).movedim(1, -1)
+    preprocess = getattr(comfy.clip_vision, "clip_preprocess", None) or comfy.clip_model.clip_preprocess
+    report["what CLIP sees"] = gap(clip_pixels(picture), preprocess(picture, crop=False))
+    report["what CLIP sees of 224 x 224"] = gap(clip_pixels(picture[:, :224, :224]), preprocess(picture[:, :224, :224]))
+    ours = image_context(folder / "clip", picture, TOKENS)[0]
+    report["crop: none"] = gap(core(nodes.CLIPVisionEncode, hosted, picture, "none").image_embeds, ours)
+    report["crop: center differs by"] = gap(core(nodes.CLIPVisionEncode, hosted, picture, "center").image_embeds, ours)
+    return report
+
+
 def sd15_like() -> dict[str, object]:
     """What makes a tiny model one of Stable Diffusion 1.5's shape, with cross-attention."""
     shape = {"cross_attention_dim": TOKENS, "attention": (True, True, False)}
@@ -327,6 +354,7 @@ def main(folder: Path) -> dict[str, object]:
         "merges": merges(case),
         "refusals": refusals(case),
         "animation guider": animation_guider(folder),
+        "clip vision": clip_vision(folder),
         "context windows": core_windows(folder),
     }
 

@@ -52,7 +52,7 @@ ARRANGE = """groups => {
     const gap = 60, title = 40, below = 50, padding = 24, highest = 1500;
     const rooms = {SaveVideo: 400};  // the height of a node that will show a video
     const samplers = ["InhabitWindowedSampler", "KSampler", "SamplerCustomAdvanced"];
-    const preview = 230;  // below a sampler: it grows by the animated preview
+    const preview = 360;  // below a sampler: it grows by the animated preview
     const entries = new Set(Object.values(groups).flat(2));
     const entry = node => entries.has(node.title) ? node.title : node.type;
     const inner = node => [...node.subgraph?.nodes ?? []].some(node => samplers.includes(node.type));
@@ -119,7 +119,7 @@ ADD_NOTE = """note => {
 
 
 def lay_out(page: Frontend, pack: str, version: str, core: str) -> None:
-    """Give the open graph and its subgraphs their places, fixed seeds, and the pack's or the core's name and version."""
+    """Give the open graph and its subgraphs their places, fixed seeds, and the name and version of what they are of."""
     page.page.evaluate(SETTLE, [pack, version, core])
     page.page.evaluate(ARRANGE, GROUPS)
 

@@ -27,9 +27,8 @@ def small(prompt: dict, **changes: object) -> dict:
     """Return the workflow with fewer frames and steps, in windows all the same; `changes` go before SMALL."""
     prompt, values = copy.deepcopy(prompt), SMALL | changes
     for node in prompt.values():
-        if node["class_type"] != "ImageCrop":
-            fixed = {key: value for key, value in values.items() if key in node["inputs"]}
-            node["inputs"] |= {key: value for key, value in fixed.items() if not isinstance(node["inputs"][key], list)}
+        fixed = {key: value for key, value in values.items() if key in node["inputs"]}
+        node["inputs"] |= {key: value for key, value in fixed.items() if not isinstance(node["inputs"][key], list)}
     return prompt
 
 

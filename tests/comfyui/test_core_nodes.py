@@ -19,6 +19,7 @@ EFFECTS = [
     ("patches", "and differs from CFG by"),
     ("merges", "and differs by"),
     ("animation guider", "the embedding differs by"),
+    ("clip vision", "crop: center differs by"),
 ]
 UNCHANGED = [
     ("conditionings", "ConditioningAverage without cross-attention"),
@@ -38,7 +39,10 @@ def sampled(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
     return run_script(core, "core_samplers.py", tmp_path_factory.mktemp("samplers"))
 
 
-@pytest.mark.parametrize("part", ["guiders", "masks", "conditionings", "patches", "merges", "animation guider"])
+PARTS = ["guiders", "masks", "conditionings", "patches", "merges", "animation guider", "clip vision"]
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_what_works_gives_what_its_formula_gives(report: dict, part: str):
     names = [name for name in report[part] if (part, name) not in EFFECTS and name not in APART]
     assert names and all(report[part][name] <= ROUNDING for name in names), report[part]

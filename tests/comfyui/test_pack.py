@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,17 @@ from inhabit.sampling.paste_back import paste_back
 from inhabit.scenes import render_scene
 from PIL import Image
 
-from .prompts import by_command_line, inputs_of, psnr, sampling_options, small, workflow
+from .prompts import (
+    by_command_line,
+    inputs_of,
+    largest_gap,
+    number_of,
+    pictures,
+    psnr,
+    sampling_options,
+    small,
+    workflow,
+)
 from .server import PACK, RUN_SECONDS, ComfyServer, failure
 
 WORKFLOWS = ("first-animation", "ksampler")
@@ -38,11 +49,14 @@ CONTRACT = {
     ),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
-        ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE"],
+        ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],
         ["MASK", "IMAGE"],
     ),
     "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
-    "InhabitHandFaceRegions": (["POSE_KEYPOINT", "INT", "INT", "FLOAT"], ["MASK", "MASK", "MASK"]),
+    "InhabitHandFaceRegions": (
+        ["POSE_KEYPOINT", "INT", "INT", "FLOAT", "IMAGE", "INT"],
+        ["MASK", "MASK", "MASK", "IMAGE"],
+    ),
     "InhabitMotionBlur": (["POSE_KEYPOINT", "INT", "INT", "STRING", "IMAGE", "MODEL"], ["IMAGE", "FLOAT"]),
     "InhabitReference": (
         ["VAE", "IMAGE", "MODEL", "CLIP_VISION_OUTPUT", "IMAGE"],
@@ -126,6 +140,13 @@ def test_a_workflow_gives_what_the_command_line_gives(comfyui: ComfyServer, expe
     decoded = read_video(video)
     assert decoded.fps == 24 and decoded.frames.shape == expected.shape
     assert psnr(decoded.frames, expected) > 25, "what is left is H.264 with halved colour"
+
+
+def test_steps_and_window_left_to_the_model_are_those_of_the_command_line(comfyui: ComfyServer, tmp_path: Path):
+    prompt = small(workflow("first-animation"), frames=5, steps=0, length=0)
+    made, _ = pictures(comfyui, prompt, {"raw": (number_of(prompt, "VAEDecode"), 0)})
+    seed = inputs_of(prompt, "InhabitWindowedSampler")["seed"]
+    assert largest_gap(made["raw"], by_command_line(tmp_path, prompt, "--seed", seed, "--no-paste-back")) <= 1
 
 
 def test_regions_and_blur_maps_are_those_of_the_library(comfyui: ComfyServer):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from . import browser
-from .browser import frontend, plain
+from .browser import LOOKS, NODES_2, frontend, plain
 from .listener import PREVIEW, Heard, animation, listen
 from .prompts import SMALL, inputs_of, small, workflow
 from .server import ComfyServer, failure
@@ -116,13 +116,18 @@ def test_the_bar_of_the_node_never_goes_back(comfyui: ComfyServer, long_video: s
     assert whole == (long_video == "clips"), "the windows of a step are counted, too"
 
 
-def test_the_frontend_shows_it_and_saves_nothing_of_it(comfyui: ComfyServer):
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_frontend_shows_it_and_saves_nothing_of_it(comfyui: ComfyServer, look: str):
     reason = browser.missing()
     if reason is not None:
         pytest.skip(reason)
-    with frontend(comfyui) as page:
+    with frontend(comfyui, look) as page:
+        if look == NODES_2 and not page.has_nodes_2():
+            pytest.skip(f"the frontend of ComfyUI {comfyui.core.version} has no Nodes 2.0")
         prompt = sampling_with("InhabitWindowedSampler", "clips")
-        inputs_of(prompt, "InhabitWindowedSampler")["seed"] = 77  # not what ComfyUI has in its cache
+        inputs_of(prompt, "InhabitWindowedSampler")["seed"] = 77 + LOOKS.index(
+            look
+        )  # not what ComfyUI has in its cache
         page.load_api(prompt, "preview")
         page.page.evaluate(FIX_SEEDS)
         page.page.evaluate(CENTRE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from inhabit.scenes import render_scene
 from PIL import Image, ImageDraw
 
 from .prompts import Output, inputs_of, number_of, pictures
@@ -13,6 +14,7 @@ from .server import ComfyServer
 SIDE = 512  # pixels
 WHITE = (255, 255, 255)
 BARS = [(226, 88, 62), (58, 134, 200), (240, 170, 40), (92, 168, 92), (150, 100, 180), (80, 190, 190)]
+SCENE = "InhabitSampleScene"
 Frames = dict[str, np.ndarray]  # name → uint8 (F, H, W, 3)
 
 
@@ -33,10 +35,16 @@ def four(*names: str) -> Callable[[Frames, dict], Image.Image]:
 
 
 def halves(left: str, right: str) -> Callable[[Frames, dict], Image.Image]:
-    """One picture, parted down its middle: the left half of one video, the right half of another."""
+    """One picture, parted down its middle: the left half of one video, the right half of another.
+
+    Of the frame in which the character is nearest to the middle.
+    """
 
     def picture(made: Frames, prompt: dict) -> Image.Image:
-        whole, other = fitted(middle(made[left])), fitted(middle(made[right]))
+        shown = render_scene(**inputs_of(prompt, SCENE)).character > 127
+        places = [np.nonzero(mask)[1].mean() if mask.any() else np.inf for mask in shown]
+        index = int(np.abs(np.array(places) - shown.shape[2] / 2).argmin())
+        whole, other = fitted(made[left][index]), fitted(made[right][index])
         whole.paste(other.crop((SIDE // 2, 0, SIDE, SIDE)), (SIDE // 2, 0))
         ImageDraw.Draw(whole).line([(SIDE // 2, 0), (SIDE // 2, SIDE)], WHITE, 6)
         return whole
@@ -45,12 +53,13 @@ def halves(left: str, right: str) -> Callable[[Frames, dict], Image.Image]:
 
 
 def stacked(above: str, below: str, mask: str) -> Callable[[Frames, dict], Image.Image]:
-    """Two videos above each other, twice as wide as high, enlarged around what a mask shows."""
+    """Two videos above each other, twice as wide as high, enlarged around what one of the scene's masks shows."""
 
     def picture(made: Frames, prompt: dict) -> Image.Image:
-        index = int((made[mask] > 127).sum(axis=(1, 2, 3)).argmax())
-        rows, columns = np.nonzero(made[mask][index][..., 0] > 127)
-        height, width = made[mask].shape[1:3]
+        shown = getattr(render_scene(**inputs_of(prompt, SCENE)), mask) > 127
+        index = int(shown.sum(axis=(1, 2)).argmax())
+        rows, columns = np.nonzero(shown[index])
+        height, width = shown.shape[1:]
         high = min(height, max(int(np.ptp(rows)), int(np.ptp(columns)) // 2) + height // 4)
         box = around(rows.mean(), columns.mean(), high, 2 * high if 2 * high <= width else width, height, width)
         whole = Image.new("RGB", (SIDE, SIDE), WHITE)
@@ -142,7 +151,7 @@ def around(y: float, x: float, high: int, wide: int, height: int, width: int) ->
     return left, top, left + wide, top + high
 
 
-SCENE, DECODED = "InhabitSampleScene", ("VAEDecode", 0)
+DECODED = ("VAEDecode", 0)
 PASTED = ("InhabitPasteBack", 0)
 DRIVING, SKELETON = (SCENE, 1), ("InhabitSkeletonRenderer", 0)
 DRAWN: dict[str, tuple[dict[str, Output], Callable[[Frames, dict], Image.Image]]] = {
@@ -153,11 +162,11 @@ DRAWN: dict[str, tuple[dict[str, Output], Callable[[Frames, dict], Image.Image]]
     "replace-the-sample-with-your-video": ({"driving": DRIVING, "result": PASTED}, halves("driving", "result")),
     "animate-in-one-node": ({"reference": (SCENE, 0), "result": PASTED}, inset),
     "object-interaction": (
-        {"without": ("Without, decoded", 0), "held": ("With, decoded", 0), "object": (SCENE, 5)},
+        {"without": ("Without, decoded", 0), "held": ("With, decoded", 0)},
         stacked("without", "held", "object"),
     ),
     "hand-sharpness": (
-        {"sharp": ("Sharp, decoded", 0), "blurred": ("Blurred, decoded", 0), "hands": (SCENE, 6)},
+        {"sharp": ("Sharp, decoded", 0), "blurred": ("Blurred, decoded", 0)},
         stacked("sharp", "blurred", "hands"),
     ),
     "long-video-windows": ({"result": PASTED}, windows),

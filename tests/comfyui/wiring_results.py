@@ -11,10 +11,12 @@ from wires import LENGTH, OVERLAP, SEED, Wires, differ, guided
 from wiring_cases import FRAMES, HEIGHT, LONG, WIDTH
 
 # isort: split
-from inhabit.models import load, load_codec
-from inhabit.nodes import host_conds
+from inhabit.media import read_image
+from inhabit.models import load, load_codec, save
+from inhabit.nodes import host, host_conds
+from inhabit.perception import blur_maps, measure_hand_blur
 from inhabit.sampling import DrivingConditions, animate
-from inhabit.sampling.inputs import load_reference
+from inhabit.sampling.inputs import fit_reference
 from PIL import Image
 
 
@@ -60,9 +62,27 @@ def right_results(wires: Wires) -> dict[str, float]:
             wires.call(node, latent=masked | {"noise_mask": half[0]}, long_video="clips")[0]["samples"],
             wires.call(node, latent=masked, long_video="clips")[0]["samples"],
         ),
+        "sharpness as the model was trained": _sharpness_of_another_model(wires),
         "sigmas empty": differ(guided(wires, torch.zeros(0)), samples),
         **references(wires),
     }
+
+
+def _sharpness_of_another_model(wires: Wires) -> float:
+    """Return how far the blur map for a model with a scale of its own is from the library's with that scale."""
+    model, path = load(wires.path), wires.path.with_name("soft.safetensors")
+    motion = model.config.motion.model_copy(update={"typical_sharpness": 50_000.0})
+    model.config = model.config.model_copy(update={"motion": motion})
+    save(path, model)
+    size = wires.width, wires.height
+    told, usual = (
+        measure_hand_blur(wires.pose, *size, wires.driving, **scale) for scale in ({"typical": 50_000.0}, {})
+    )
+    assert abs(told.sharpness - usual.sharpness).max() > 0.1
+    maps = wires.call("InhabitMotionBlur", model=host.load_model(path))[0]
+    return max(
+        differ(maps, blur_maps(told, *size)), differ(wires.call("InhabitMotionBlur")[0], blur_maps(usual, *size))
+    )
 
 
 def references(wires: Wires) -> dict[str, float]:
@@ -72,7 +92,7 @@ def references(wires: Wires) -> dict[str, float]:
     for width, height in ((211, 333), (70, 45), (64, 48)):
         pixels = np.random.default_rng(4).integers(0, 255, (height, width, 3), np.uint8)
         Image.fromarray(pixels).save(picture)
-        expected = codec.encode(load_reference(picture, (WIDTH, HEIGHT), 8)) / codec.scale
+        expected = codec.encode(fit_reference(read_image(picture), (WIDTH, HEIGHT), 8, "it")) / codec.scale
         given = wires.call("InhabitReference", image=torch.from_numpy(pixels)[None] / 255)
         report[f"a reference of {width}x{height}"] = differ(given[0][0][1][host_conds.REFERENCE], expected)
     photo = torch.rand(1, 600, 400, 3).repeat_interleave(10, dim=1).repeat_interleave(10, dim=2)

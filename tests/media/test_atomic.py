@@ -1,9 +1,14 @@
 """Output is whole or not there."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
-from inhabit.media import atomic_file, atomic_folder
+from inhabit.media import atomic_file, atomic_folder, read_video, write_image, write_lossless, write_video
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -50,3 +55,78 @@ def test_folder_is_merged_into_one_that_exists(tmp_path):
         (temporary / "made.txt").write_text("new")
     assert {path.name: path.read_text() for path in out.iterdir()} == {"kept.txt": "mine", "made.txt": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+NAMES = ["a" * 251 + ".mp4", "ä" * 125 + "b.mkv", "." + "c" * 254, "d" * 20 + "." + "e" * 234]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=["plain", "umlauts", "hidden", "long ending"])
+def test_names_of_255_bytes(tmp_path, name):
+    assert len(name.encode()) == 255
+    with atomic_file(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with atomic_folder(tmp_path / "in" / name) as temporary:
+        (temporary / "a").write_text("whole")
+    assert [path.name for path in (tmp_path / "in").iterdir()] == [name]
+
+
+def test_videos_and_pictures_with_the_longest_names(tmp_path):
+    frames = np.zeros((2, 16, 16, 3), np.uint8)
+    write_video(tmp_path / ("v" * 251 + ".mp4"), frames, 8)
+    write_lossless(tmp_path / ("v" * 251 + ".mkv"), frames, 8)
+    write_image(tmp_path / ("v" * 251 + ".png"), frames[0])
+    assert all(len(read_video(path).frames) in (1, 2) for path in tmp_path.iterdir())
+
+
+HOLD = """
+import sys, time
+from inhabit.media import atomic_file, atomic_folder
+with atomic_file(sys.argv[1] + "/held.mp4") as file, atomic_folder(sys.argv[1] + "/held") as folder:
+    file.write_bytes(b"half")
+    (folder / "half").write_bytes(b"half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Another process that is half way through a file and a folder."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.kill()
+
+
+def test_what_killed_runs_left_is_swept_and_nothing_of_living_ones(tmp_path, held):
+    before = {path.name for path in tmp_path.iterdir()}
+    assert len(before) == 2
+    with atomic_file(tmp_path / "mine.txt") as temporary:
+        temporary.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == before | {"mine.txt"}
+    held.send_signal(signal.SIGKILL)
+    held.wait()
+    (tmp_path / "film.part").write_text("of a browser")
+    (tmp_path / ".other.99999.part.mp4").write_text("of something else")
+    with atomic_file(tmp_path / "mine.txt") as temporary:
+        temporary.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "film.part", ".other.99999.part.mp4"}
+
+
+def test_what_another_machine_began_is_swept_when_it_is_old(tmp_path):
+    left = [tmp_path / f".inhabit.0badcafe.{index}.{os.getpid()}.part.mp4" for index in range(2)]
+    for path in left:
+        path.write_text("half")
+    os.utime(left[0], (time.time() - 3 * 24 * 3600,) * 2)
+    with atomic_folder(tmp_path / "mine"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [left[1].name, "mine"]
+
+
+def test_what_this_process_holds_is_not_swept(tmp_path):
+    with atomic_file(tmp_path / "a.txt") as first, atomic_file(tmp_path / "b.txt") as second:
+        first.write_text("a")
+        second.write_text("b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]

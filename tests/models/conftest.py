@@ -12,16 +12,23 @@ from inhabit.models.config import (
 )
 
 TINY_UNET = UNetConfig(
-    block_out_channels=(32, 64, 64), attention=(True, True, False), layers_per_block=2, heads=4,
-    cross_attention_dim=24, norm_groups=8, motion_modules=MotionModuleConfig(heads=4, max_frames=8, norm_groups=8,
-                                                                            norm_per_frame=False),
+    block_out_channels=(32, 64, 64),
+    attention=(True, True, False),
+    layers_per_block=2,
+    heads=4,
+    cross_attention_dim=24,
+    norm_groups=8,
+    motion_modules=MotionModuleConfig(heads=4, max_frames=8, norm_groups=8, norm_per_frame=False),
 )
 
 
 def tiny_config(**changes) -> ModelConfig:
     return ModelConfig(
-        name="tiny", unet=TINY_UNET, motion=MotionGuiderConfig(channels=(8, 16, 16, 32), heads=4),
-        latent=LatentConfig(downscale=8), **changes,
+        name="tiny",
+        unet=TINY_UNET,
+        motion=MotionGuiderConfig(channels=(8, 16, 16, 32), heads=4),
+        latent=LatentConfig(downscale=8),
+        **changes,
     )
 
 

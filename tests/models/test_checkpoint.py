@@ -17,10 +17,13 @@ from .conftest import randomise, tiny_config
 
 @pytest.fixture
 def saved(tmp_path):
-    config = tiny_config().model_copy(update={
-        "latent": LatentConfig(downscale=4, scale=0.7), "motion": MotionGuiderConfig(channels=(8, 16, 16), heads=4),
-        "autoencoder": AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
-    })
+    config = tiny_config().model_copy(
+        update={
+            "latent": LatentConfig(downscale=4, scale=0.7),
+            "motion": MotionGuiderConfig(channels=(8, 16, 16), heads=4),
+            "autoencoder": AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
+        }
+    )
     model, vae = randomise(AnimationModel(config)), randomise(PatchAutoencoder(config.autoencoder))
     path = tmp_path / "model.safetensors"
     save(path, model, vae, metadata={"modelspec.author": "tester"})
@@ -130,12 +133,18 @@ def _broken_file(kind: str, good, folder):
     return path
 
 
-@pytest.mark.parametrize("kind, message", [
-    ("missing", "does not exist"), ("truncated", r"not a complete .safetensors file"), ("text", "not a complete"),
-    ("other", "not an Inhabit checkpoint.*lora_unet_x"),
-    ("incomplete", "1 keys missing.*motion.skeleton.conv_in.weight"),
-    ("shape", r"denoiser.conv_in.bias has shape \(3,\), expected \(32,\)"), ("config", "colour"),
-])
+@pytest.mark.parametrize(
+    "kind, message",
+    [
+        ("missing", "does not exist"),
+        ("truncated", r"not a complete .safetensors file"),
+        ("text", "is no weight file"),
+        ("other", "not an Inhabit checkpoint.*lora_unet_x"),
+        ("incomplete", "1 keys missing.*motion.skeleton.conv_in.weight"),
+        ("shape", r"denoiser.conv_in.bias has shape \(3,\), expected \(32,\)"),
+        ("config", "colour"),
+    ],
+)
 def test_unusable_files_are_refused_in_one_line(kind, message, saved, tmp_path):
     path = _broken_file(kind, saved[0], tmp_path)
     with pytest.raises(InputError, match=message) as error:

@@ -13,23 +13,35 @@ from inhabit.models.unet import Injections, UNet
 from .conftest import TINY_UNET, randomise, tiny_config
 
 WIDTHS = dict(
-    block_out_channels=(32, 64, 64), layers_per_block=2, cross_attention_dim=24, norm_num_groups=8,
+    block_out_channels=(32, 64, 64),
+    layers_per_block=2,
+    cross_attention_dim=24,
+    norm_num_groups=8,
 )
 
 
 def spatial_twin() -> UNet2DConditionModel:
-    return randomise(UNet2DConditionModel(
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"), attention_head_dim=4, **WIDTHS,
-    ))
+    return randomise(
+        UNet2DConditionModel(
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            attention_head_dim=4,
+            **WIDTHS,
+        )
+    )
 
 
 def temporal_twin() -> UNetMotionModel:
-    return randomise(UNetMotionModel(
-        down_block_types=("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion", "DownBlockMotion"),
-        up_block_types=("UpBlockMotion", "CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"), num_attention_heads=4,
-        motion_max_seq_length=8, motion_num_attention_heads=4, **WIDTHS,
-    ))
+    return randomise(
+        UNetMotionModel(
+            down_block_types=("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion", "DownBlockMotion"),
+            up_block_types=("UpBlockMotion", "CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"),
+            num_attention_heads=4,
+            motion_max_seq_length=8,
+            motion_num_attention_heads=4,
+            **WIDTHS,
+        )
+    )
 
 
 class _NormPerFrame(torch.nn.GroupNorm):
@@ -81,8 +93,14 @@ def test_model_at_its_start_equals_diffusers_motion_model(size, per_frame):
     skeleton, depth = torch.rand(2, 5, 3, size[0] * 8, size[1] * 8), torch.rand(2, 5, 1, size[0] * 8, size[1] * 8)
     with torch.no_grad():
         expected = twin(latents.transpose(1, 2), t, context.repeat_interleave(5, 0)).sample.transpose(1, 2)
-        got = model.denoise(latents, t, context, environment=torch.randn_like(latents), mask=torch.ones(2, 5, 1, *size),
-                            motion=model.motion(skeleton, depth))
+        got = model.denoise(
+            latents,
+            t,
+            context,
+            environment=torch.randn_like(latents),
+            mask=torch.ones(2, 5, 1, *size),
+            motion=model.motion(skeleton, depth),
+        )
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
@@ -180,8 +198,10 @@ def test_parts_of_a_batch_give_what_the_whole_gives(monkeypatch):
 
 def test_a_missing_image_embedding_is_refused():
     model = AnimationModel(tiny_config())
-    for call in (lambda: model.denoise(torch.randn(1, 2, 4, 8, 8), torch.tensor([5])),
-                 lambda: model.reference(torch.randn(1, 4, 8, 8))):
+    for call in (
+        lambda: model.denoise(torch.randn(1, 2, 4, 8, 8), torch.tensor([5])),
+        lambda: model.reference(torch.randn(1, 4, 8, 8)),
+    ):
         with pytest.raises(InputError, match=r"reads an image embedding and got none: give context \(clips, 1, 24\)"):
             call()
 
@@ -202,8 +222,9 @@ def test_one_reference_serves_every_clip():
     with torch.no_grad():
         shared = model.project_reference(model.reference(picture, context))
         repeated = {name: tuple(x.repeat(2, 1, 1) for x in kv) for name, kv in shared.items()}
-        torch.testing.assert_close(model.denoise(latents, t, context, reference=shared),
-                                   model.denoise(latents, t, context, reference=repeated))
+        torch.testing.assert_close(
+            model.denoise(latents, t, context, reference=shared), model.denoise(latents, t, context, reference=repeated)
+        )
 
 
 def test_norm_per_frame_makes_motion_module_norm_independent_of_other_frames():

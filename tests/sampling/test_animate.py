@@ -250,9 +250,7 @@ def recorded(model: torch.nn.Module) -> list[tuple]:
 
 @pytest.mark.parametrize("without", [("reference", "motion"), ("reference",)])
 def test_the_unconditional_clip_sees_an_empty_context_and_no_reference(codec, reference_image, without):
-    config = TINY.model_copy(
-        update={"sampling": TINY.sampling.model_copy(update={"unconditional_without": without})}
-    )
+    config = TINY.model_copy(update={"sampling": TINY.sampling.model_copy(update={"unconditional_without": without})})
     model = KnownAnswer(config)
     seen = recorded(model)
     conditions, context = drive(8, objects=True), torch.ones(1, 2, 3)

@@ -2,13 +2,19 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
 from inhabit.errors import InputError
+from inhabit.media import to_float, write_pose
+from inhabit.models import PRESETS
 from inhabit.models.config import LatentConfig
 from inhabit.sampling import external
-from inhabit.sampling.external import image_context, load_vae
+from inhabit.sampling.external import clip_pixels, image_context, load_vae
+from inhabit.sampling.inputs import InputFiles, load_inputs
+from inhabit.scenes import render_scene
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -70,6 +76,53 @@ def test_vae_from_one_file(vae, tmp_path, monkeypatch, names):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.state_dict().items())
 
 
+FORMS = {
+    "compiled": ("{}", "_orig_mod.", "a.safetensors"),
+    "in parallel": ("{}", "module.", "a.safetensors"),
+    "part of a pipeline": ("{}", "vae.", "a.safetensors"),
+    "under another ending": ("{}", "", "a.ckpt"),
+    "pickled": ("pickle", "", "vae-ft-mse-840000-ema-pruned.ckpt"),
+    "pickled under a wrong ending": ("pickle", "", "a.safetensors"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_vae_in_the_forms_people_have(vae, tmp_path, monkeypatch, form):
+    folder, expected = vae
+    monkeypatch.setattr(external, "SD15_VAE", {k: v for k, v in expected.config.items() if not k.startswith("_")})
+    how, prefix, name = FORMS[form]
+    tensors = {f"{prefix}{key}": tensor for key, tensor in expected.state_dict().items()}
+    if how == "pickle":
+        torch.save({"state_dict": tensors}, tmp_path / name)
+    else:
+        save_file(tensors, tmp_path / name)
+    loaded = load_vae(tmp_path / name, LATENT).vae.vae.state_dict()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in expected.state_dict().items())
+
+
+def test_vae_inside_a_whole_checkpoint_a_pipelines_folder_or_parts(vae, tmp_path, monkeypatch):
+    folder, expected = vae
+    monkeypatch.setattr(external, "SD15_VAE", {k: v for k, v in expected.config.items() if not k.startswith("_")})
+    whole = {f"first_stage_model.{n}": t for n, t in (original(*item) for item in expected.state_dict().items())}
+    save_file(whole | {"model.diffusion_model.out.2.bias": torch.zeros(4)}, tmp_path / "sd.safetensors")
+    expected.save_pretrained(tmp_path / "pipeline" / "vae", max_shard_size="20KB")
+    [index] = (tmp_path / "pipeline" / "vae").glob("*.index.json")
+    for path in (tmp_path / "sd.safetensors", tmp_path / "pipeline", index):
+        loaded = load_vae(path, LATENT).vae.vae.state_dict()
+        assert all(torch.equal(loaded[key], tensor) for key, tensor in expected.state_dict().items())
+
+
+def test_a_vae_of_no_numbers_and_other_networks_are_named(vae, tmp_path):
+    tensors = {name: tensor.clone() for name, tensor in vae[1].state_dict().items()}
+    tensors["decoder.conv_out.bias"][2] = float("nan")
+    save_file(tensors, tmp_path / "nan.safetensors")
+    with pytest.raises(InputError, match="nan.safetensors holds 1 NaN or infinite values in decoder.conv_out.bias"):
+        load_vae(tmp_path / "nan.safetensors", LATENT)
+    save_file({"text_model.encoder.layers.0.mlp.fc1.bias": torch.zeros(2)}, tmp_path / "text.safetensors")
+    with pytest.raises(InputError, match="is not a Stable Diffusion 1.5 VAE but a text encoder: give another file"):
+        load_vae(tmp_path / "text.safetensors", LATENT)
+
+
 def original(name: str, tensor: torch.Tensor) -> tuple[str, torch.Tensor]:
     """A tensor as CompVis' `ldm.modules.diffusionmodules.model` names it; its attention is made of 1×1 convolutions."""
     name = re.sub(r"down_blocks\.(\d)\.resnets", r"down.\1.block", name)
@@ -93,16 +146,36 @@ def test_vae_of_another_shape_is_refused(vae, tmp_path):
         load_vae(tmp_path, LATENT)
 
 
-def test_image_context_is_clips_embedding_of_the_squashed_picture(clip):
+def test_image_context_is_the_embedding_that_animate_anyones_pipelines_make(clip):
+    """Their line: `CLIPImageProcessor().preprocess(ref_image.resize((224, 224)))`, on a PIL picture of any shape."""
     folder, expected = clip
-    reference = torch.rand(1, 14, 20, 3, generator=torch.Generator().manual_seed(2))
-    context = image_context(folder, reference, width=12)
-    processor = CLIPImageProcessor(size={"height": 224, "width": 224}, do_center_crop=False)
-    pixels = processor((reference[0] * 255).byte().numpy(), return_tensors="pt")["pixel_values"]
+    random = np.random.default_rng(2)
+    smooth = Image.fromarray(random.integers(0, 256, (9, 5, 3), np.uint8)).resize((150, 420), Image.Resampling.BICUBIC)
+    pixels = CLIPImageProcessor().preprocess(smooth.resize((224, 224)), return_tensors="pt").pixel_values
+    picture = to_float(np.array(smooth))[None]
+    ours = clip_pixels(picture)
+    one_level = 1 / 255 / 0.26
+    assert (ours - pixels).abs().max() < 1.01 * one_level and (ours - pixels).abs().mean() < 0.2 * one_level
+    cropped = CLIPImageProcessor().preprocess(smooth, return_tensors="pt").pixel_values
+    assert (ours - cropped).abs().mean() > 0.1, "the middle alone is another picture"
     with torch.inference_mode():
         wanted = expected(pixels).image_embeds
+    context = image_context(folder, picture, width=12)
     assert context.shape == (1, 1, 12)
-    torch.testing.assert_close(context[0], wanted, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(context[0], wanted, atol=0.01, rtol=0.01)
+
+
+def test_the_command_line_embeds_the_picture_of_the_file_not_the_shrunk_one(tmp_path):
+    """As the graph does, where CLIP Vision Encode is wired to Load Image: both must see the same picture."""
+    fine = np.random.default_rng(5).integers(0, 256, (320, 256, 3), np.uint8)
+    Image.fromarray(fine).save(tmp_path / "reference.png")
+    scene = render_scene(900001, "walk", 2, 96, 96)
+    write_pose(tmp_path / "pose.json", scene.pose)
+    files = InputFiles(reference=tmp_path / "reference.png", pose=tmp_path / "pose.json", size=(96, 96))
+    inputs = load_inputs(files, PRESETS["puppets"])
+    assert inputs.reference.shape[1] * inputs.reference.shape[2] <= 96 * 96
+    assert torch.equal(inputs.picture[0], torch.from_numpy(fine) / 255)
+    assert (clip_pixels(inputs.picture) - clip_pixels(inputs.reference)).abs().mean() > 0.1
 
 
 def test_clip_of_another_kind_is_refused(clip, tmp_path):

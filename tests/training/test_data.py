@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -7,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from inhabit.errors import InputError
+from inhabit.media import write_lossless
 from inhabit.media.pose import parse_poses
 from inhabit.perception import measure_hand_blur
 from inhabit.scenes import SceneRenderer, render_scene
-from inhabit.scenes.files import write_scene
+from inhabit.scenes.files import FILES, write_scene
 from inhabit.training import data
 from inhabit.training.data import StepBatches, batches, choose_frames, read, to_device
 
@@ -174,10 +177,111 @@ def test_clips_from_scene_folders(tiny, tmp_path):
         StepBatches(tiny(folders, "data.width=128"))
     with pytest.raises(InputError, match="6 frames"):
         StepBatches(tiny(folders, "stages.0.frames=7"))
-    for content in ("{", "[1]", "{}"):
-        (tmp_path / "meta.json").write_text(content)
-        with pytest.raises(InputError, match="meta.json"):
-            StepBatches(tiny(folders))
+
+
+SHOWN = {"frames": 8, "width": 96, "height": 96}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "is not readable JSON"),
+        ("[1]", "does not tell frames, width and height"),
+        ("{}", "does not tell frames, width and height"),
+        (b"\xff\xfe", "is not readable JSON"),
+        (SHOWN | {"frames": "8"}, 'frames is "8"; write a whole number from 1'),
+        (SHOWN | {"frames": -8}, "frames is -8; write"),
+        (SHOWN | {"frames": 0}, "frames is 0; write"),
+        (SHOWN | {"frames": None}, "frames is null; write"),
+        (SHOWN | {"frames": 8.5}, "frames is 8.5; write"),
+        (SHOWN | {"frames": True}, "frames is true; write"),
+        (SHOWN | {"width": "96"}, 'width is "96"; write'),
+        (SHOWN | {"height": [96]}, r"height is \[96\]; write"),
+        (SHOWN | {"seed": "900001"}, 'seed is "900001"; write'),
+        (SHOWN | {"seed": 900_001}, "has the held-out seed 900001"),
+    ],
+)
+def test_a_meta_file_that_says_something_else_is_one_line(tiny, tmp_path, content, told):
+    content = json.dumps(content) if isinstance(content, dict) else content
+    (tmp_path / "meta.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    for name in FILES:
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=told) as error:
+        StepBatches(tiny(f"data.folder={tmp_path}"))
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.fixture
+def thirty(tmp_path):
+    """Five scene folders of the same scene, which a test may break; the five stand for thirty."""
+    write_scene(render_scene(3, "object", frames=4, width=96, height=96), tmp_path / "s0")
+    for number in range(1, 5):
+        shutil.copytree(tmp_path / "s0", tmp_path / f"s{number}")
+    return tmp_path
+
+
+def cut_short(folder):
+    (folder / "mask.mkv").write_bytes((folder / "mask.mkv").read_bytes()[:2000])
+
+
+BREAKS = {
+    "mask cut short": cut_short,
+    "no driving video": lambda folder: (folder / "driving.mp4").unlink(),
+    "text for a picture": lambda folder: (folder / "reference.png").write_text("picture"),
+    "no pose": lambda folder: (folder / "pose.json").write_text("[]"),
+    "wrong pose": lambda folder: (folder / "pose.json").write_text(
+        json.dumps([{"people": [{"pose_keypoints_2d": [1, 2]}]}] * 4)
+    ),
+    "meta": lambda folder: (folder / "meta.json").write_text('{"frames": "4", "width": 96, "height": 96}'),
+    "empty mask": lambda folder: write_lossless(folder / "mask.mkv", np.zeros((4, 96, 96), np.uint8), 24),
+    "other size": lambda folder: write_lossless(folder / "depth.mkv", np.zeros((4, 64, 96), np.float32), 24),
+}
+OF_FOLDERS = "stages=[{name: a, kind: spatial, steps: 4, clips: 3, frames: 2}]"
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_one_broken_scene_is_named_and_left_out(tiny, thirty, broken, caplog):
+    recipe = tiny(OF_FOLDERS, f"data.folder={thirty}", "data.cross_identity=0.5")
+    whole = [StepBatches(recipe)[step] for step in range(4)]
+    folder = thirty / f"s{np.random.default_rng([0, 0, 0, 0]).integers(5)}"  # the first that is drawn
+    BREAKS[broken](folder)
+    with caplog.at_level("WARNING"):
+        steps = StepBatches(recipe)
+        forwards = [steps[step] for step in range(4)]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1 and told[0].startswith(f"the scene {folder} is left out: ") and "\n" not in told[0]
+    later = StepBatches(recipe)
+    for step in (3, 1, 0, 2):  # in any order, as after a resume: the same clips, of the scenes that are whole
+        assert _equal(later[step], forwards[step])
+        assert _equal(forwards[step], whole[step]), "all scenes are the same one"
+
+
+def test_a_scene_that_breaks_later_changes_no_other_step(tiny, thirty):
+    for number in range(1, 5):
+        write_scene(render_scene(number, "object", frames=4, width=96, height=96), thirty / f"s{number}")
+    recipe = tiny("stages=[{name: a, kind: spatial, steps: 8, clips: 1, frames: 2}]", f"data.folder={thirty}")
+    drawn = [int(np.random.default_rng([0, 0, step, 0]).integers(5)) for step in range(8)]
+    before = [StepBatches(recipe)[step] for step in range(8)]
+    cut_short(thirty / f"s{drawn[3]}")
+    found_when_drawn = StepBatches(recipe)
+    after = [found_when_drawn[step] for step in range(8)]
+    (thirty / f"s{drawn[3]}" / "driving.mp4").unlink()
+    found_at_the_start = StepBatches(recipe)
+    assert all(_equal(after[step], found_at_the_start[step]) for step in range(8))
+    changed = [step for step in range(8) if not _equal(before[step], after[step])]
+    assert changed == [step for step in range(8) if drawn[step] == drawn[3]]
+
+
+def test_scenes_that_are_all_broken_are_refused(tiny, thirty):
+    for folder in thirty.iterdir():
+        cut_short(folder)
+    with pytest.raises(InputError, match="none of the 5 scenes in .* can be read; the first: .*s0") as error:
+        StepBatches(tiny(OF_FOLDERS, f"data.folder={thirty}"))[0]
+    assert "\n" not in str(error.value)
+    for folder in thirty.iterdir():
+        (folder / "meta.json").write_text("")
+    with pytest.raises(InputError, match="none of the 5 scenes in .* can be read; the first: .*meta.json"):
+        StepBatches(tiny(OF_FOLDERS, f"data.folder={thirty}"))
 
 
 def test_the_reference_is_cut_from_a_frame_that_shows_the_character(tiny, tmp_path):

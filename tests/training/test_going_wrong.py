@@ -16,6 +16,8 @@ from inhabit.training import Trainer, load_recipe
 from inhabit.training.lock import LOCK, sole_training
 from inhabit.training.saving import load_newest, newest
 
+from .conftest import SMALL_CODEC
+
 SPATIAL = "stages=[{name: spatial, kind: spatial, steps: 6, clips: 1, frames: 1, warmup: 0, learning_rate: 0.001}]"
 
 
@@ -84,7 +86,7 @@ def test_training_does_not_begin_from_weights_that_are_no_numbers(tiny, tmp_path
     spoilt = [*(model.objects if part == "model" else vae).named_parameters()][-1]
     spoilt[1].view(-1)[-1] = float("nan")
     save(tmp_path / "bad.safetensors", model, vae)
-    with pytest.raises(InputError, match=rf"bad.safetensors: .*{spoilt[0]} has NaN or infinite values") as error:
+    with pytest.raises(InputError, match=rf"bad.safetensors holds 1 NaN or infinite values in .*{spoilt[0]}") as error:
         Trainer(tiny(f"init={tmp_path / 'bad.safetensors'}"), tmp_path / "out", device="cpu")
     one_line(error)
 
@@ -92,7 +94,7 @@ def test_training_does_not_begin_from_weights_that_are_no_numbers(tiny, tmp_path
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("model.overrides.unet.block_out_channels=[24, 32]", r"block_out_channels is \[16, 32\] there and \[24, 32\] here"),
+        ("model.overrides.unet.block_out_channels=[24, 32]", r"block_out_channels is \[16, 32\] there and \[24, 32\]"),
         ("model.overrides.unet.heads=4", "unet.heads is 2 there and 4 here"),
         ("seed=3", "seed is 0 there and 3 here"),
         ("stages.0.learning_rate=0.5", "stages.0.learning_rate is 0.001 there and 0.5 here"),
@@ -115,8 +117,7 @@ def begun(tmp_path_factory, checkpoint):
     """The folder of a training of one step, begun with the tiny recipe's own model, and that recipe with changes."""
 
     def recipe(*changes):
-        return load_recipe("tiny", ["model.overrides.autoencoder={encoder_channels: 16, decoder_channels: 16, blocks: 1}",
-                                    f"codec={checkpoint}", *changes])  # fmt: skip
+        return load_recipe("tiny", [SMALL_CODEC, f"codec={checkpoint}", *changes])
 
     out = tmp_path_factory.mktemp("begun")
     run(recipe(), out, until=1)

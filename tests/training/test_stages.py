@@ -93,6 +93,21 @@ def test_a_model_with_gamma_is_trained_with_its_noise_and_the_file_says_so(tiny,
     torch.testing.assert_close(snr, usual / 4, rtol=1e-3, atol=1e-6)
 
 
+def test_the_noise_of_training_is_algorithm_1s(tiny, tmp_path):
+    """HIA §3.3, written out as it is printed; α-bar is the product of 1 − β."""
+    schedule = ["gamma=0.5", "zero_terminal_snr=false", "prediction=epsilon"]
+    recipe = tiny(*(f"model.overrides.schedule.{value}" for value in schedule))
+    steps, gamma, kept, snr = 1000, 0.5, 1.0, []
+    for t in range(1, steps + 1):
+        kept *= 1 - (0.00085 * (1 - (t - 1) / (steps - 1)) + 0.012 * (t - 1) / (steps - 1))
+        snr.append(gamma * kept / (1 - kept))
+    shifted = [value / (1 + value) for value in snr]
+    alphas = [1 - (1 - now / before) for before, now in zip([1.0, *shifted], shifted, strict=False)]
+    expected = torch.tensor(alphas, dtype=torch.float64).cumprod(0)
+    trained = Trainer(recipe, tmp_path, device="cpu").module.alphas.double()
+    torch.testing.assert_close(trained, expected, atol=1e-6, rtol=1e-5)
+
+
 def test_dropped_conditions_follow_their_probabilities_and_reach_the_model(tiny, tmp_path):
     stage = StageRecipe(name="s", kind="spatial", steps=1, dropout=DropoutRecipe(animation=0.3, objects=1.0))
     draws = [dropped(stage, seed=0, step=step) for step in range(500)]
