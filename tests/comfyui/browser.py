@@ -38,7 +38,9 @@ MISSING = """workflow => {
 }"""
 STORE = """const store = name =>
     document.querySelector("#vue-app").__vue_app__.config.globalProperties.$pinia._s.get(name);"""
-HAS_NODES_2 = f"() => {{ {STORE} return 'Comfy.VueNodes.Enabled' in store('setting').settingsById; }}"
+HAS_NODES_2 = f"""() => {{ {STORE}  // a hidden trial in 1.27, under this name since
+    return Boolean(store("setting").settingsById["Comfy.VueNodes.Enabled"]?.name?.includes("Nodes 2.0"));
+}}"""
 COMPLAINTS = f"""() => {{ {STORE}  // what newer frontends list as issues; and choices that are none, in all of them
     const told = [["missingMedia", "hasMissingMedia"], ["missingModel", "hasMissingModels"],
                   ["missingNodesError", "hasMissingNodes"]].filter(([name, key]) => store(name)?.[key]);

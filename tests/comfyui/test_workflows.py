@@ -52,13 +52,14 @@ CLEAR_VIEW = """() => {  // the blueprint's name is to be seen in the library al
 REPLACE = """() => {  // the packed node by the one from the library
     const { graph } = inhabitApp, packed = graph.nodes.filter(node => node.subgraph);
     const old = packed.find(node => node.title === "old"), placed = packed.find(node => node !== old);
-    const [video] = graph.nodes.filter(node => node.type === "SaveVideo");
-    for (const [index, input] of old.inputs.entries()) {
-        if (!old.isInputConnected(index)) continue;
-        const link = old.getInputLink(index), origin = graph.getNodeById(link.origin_id);
-        origin.connect(link.origin_slot, placed, placed.inputs.findIndex(other => other.name === input.name));
-    }
-    placed.connect(0, video, 0);
+    const only = type => graph.nodes.find(node => node.type === type), scene = only("InhabitSampleScene");
+    const wire = (from, output, input) =>
+        from.connect(from.findOutputSlot(output), placed, placed.findInputSlot(input));
+    wire(only("CreateVideo"), "VIDEO", "video");
+    wire(scene, "reference", "image");
+    wire(scene, "pose", "pose");
+    wire(scene, "character", "mask");
+    placed.connect(0, only("SaveVideo"), 0);
     graph.remove(old);
     return graph.nodes.filter(node => node.subgraph).length;
 }"""

@@ -60,8 +60,8 @@ def stacked(above: str, below: str, mask: str) -> Callable[[Frames, dict], Image
         index = int(shown.sum(axis=(1, 2)).argmax())
         rows, columns = np.nonzero(shown[index])
         height, width = shown.shape[1:]
-        high = min(height, max(int(np.ptp(rows)), int(np.ptp(columns)) // 2) + height // 4)
-        box = around(rows.mean(), columns.mean(), high, 2 * high if 2 * high <= width else width, height, width)
+        high = min(width // 2, max(int(np.ptp(rows)), int(np.ptp(columns)) // 2) + height // 4)
+        box = around(rows.mean(), columns.mean(), high, 2 * high, height, width)
         whole = Image.new("RGB", (SIDE, SIDE), WHITE)
         for number, name in enumerate((above, below)):
             part = Image.fromarray(made[name][index]).crop(box)
@@ -171,7 +171,10 @@ DRAWN: dict[str, tuple[dict[str, Output], Callable[[Frames, dict], Image.Image]]
     ),
     "long-video-windows": ({"result": PASTED}, windows),
     "long-video-clips": ({"result": PASTED}, clips),
-    "lora": ({"without": ("Without, decoded", 0), "changed": ("With, decoded", 0)}, halves("without", "changed")),
+    "lora": (
+        {"without": ("Without, decoded", 0), "changed": ("With, decoded", 0)},
+        stacked("without", "changed", "character"),
+    ),
     "ksampler": ({"result": DECODED}, slices),
     "custom-sampler-primitives": ({"result": DECODED}, from_noise),
     "masks-only": (
