@@ -19,17 +19,28 @@ NAMES = sorted(path.stem for path in PAGES.glob("*.md"))
 FILES = {"checkpoint", "motion_module", "inhabit", "lora"}  # choices that differ from machine to machine
 LONGEST_LIST = 8  # choices that a page names
 ITEM = re.compile(r"- `(\w+)` \((.+?)\): .+")  # a list, since the help panel is too narrow for tables
-OPEN_LIBRARY = "() => inhabitApp.extensionManager.sidebarTab.toggleSidebarTab('node-library')"
-OPEN_HELP = """id => {
-    const pinia = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia;
-    const node = pinia._s.get('nodeDef').nodeDefsByName[id];
-    pinia._s.get('nodeHelp').openHelp(node);
+OPEN_LIBRARY = """() => {  // older frontends show help in it
+    const settings = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s.get('setting');
+    if ('Comfy.NodeLibrary.NewDesign' in settings.settingsById) return;
+    inhabitApp.extensionManager.sidebarTab.toggleSidebarTab('node-library');
+}"""
+OPEN_HELP = """id => {  // in the node library, and in newer frontends in the panel beside the chosen node
+    const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s;
+    if (stores.has('nodeHelp')) {
+        stores.get('nodeHelp').openHelp(stores.get('nodeDef').nodeDefsByName[id]);
+        return;
+    }
+    inhabitApp.graph.clear();
+    const node = LiteGraph.createNode(id);
+    inhabitApp.graph.add(node);
+    inhabitApp.canvas.selectNode(node);
+    stores.get('rightSidePanel').openPanel('info');
 }"""
 PICTURES_LOADED = """() => {
-    const pictures = [...document.querySelectorAll('.node-help-content .markdown-content img')];
+    const pictures = [...document.querySelectorAll('.node-help-content img')];
     return pictures.length > 0 && pictures.every(picture => picture.complete);
 }"""
-PICTURES = """() => [...document.querySelectorAll('.node-help-content .markdown-content img')]
+PICTURES = """() => [...document.querySelectorAll('.node-help-content img')]
     .map(picture => [picture.src, picture.naturalWidth])"""
 
 
@@ -91,7 +102,7 @@ def test_the_page_opens_in_the_frontend(page: Frontend, shown: dict, name: str):
     answers = {}
     page.page.on("response", lambda answer: answers.update({answer.url: answer.status}))
     page.page.evaluate(OPEN_HELP, name)
-    title = page.page.locator(".node-help-content .markdown-content h1")
+    title = page.page.locator(".node-help-content h1")
     title.get_by_text(shown[name]["display_name"], exact=True).wait_for()
     page.page.wait_for_function(PICTURES_LOADED)
     text = page.page.locator(".node-help-content").inner_text()

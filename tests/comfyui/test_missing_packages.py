@@ -62,7 +62,7 @@ def test_without_opencv_every_node_is_there(no_opencv: ComfyServer):
 
 def test_a_node_that_needs_opencv_says_what_to_install(no_opencv: ComfyServer):
     prompt = {
-        "1": node("InhabitSampleScene", kind="walk", seed=1, frames=FRAMES, **SIZE),
+        "1": node("InhabitSampleScene", kind="walk", seed=1, frames=FRAMES, width=96, height=96),
         "2": node("SaveImage", images=["1", 1], filename_prefix="scene"),
     }
     told = failure(no_opencv.run(prompt))

@@ -193,7 +193,7 @@ def test_masks_previews_and_paste_back_are_those_of_the_library(comfyui: ComfySe
     assert failure(history) is None, comfyui.log_tail()
     rendered = render_scene(**scene)
     driving, target, character = (to_float(getattr(rendered, name)) for name in ("driving", "target", "character"))
-    mask = shape_agnostic_mask(dilate(character, 3), block_px=12, stable=True, snap=8, stable_frames=2)
+    mask = shape_agnostic_mask(character, block_px=12, stable=True, snap=8, stable_frames=2, grow=3)
     mask = feather(mask, 2)
     for name, wanted in (("preview", mask_preview(mask, driving)), ("pasted", paste_back(target, driving, mask, 3))):
         saved = [np.asarray(Image.open(path)) for path in comfyui.files(history) if name in path.name]
@@ -222,7 +222,11 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 def test_bad_input_is_one_clear_line(comfyui: ComfyServer, node: str, name: str, value: object, message: str):
     prompt = small(workflow("first-animation"))
     inputs_of(prompt, node)[name] = value
-    told = failure(comfyui.run(prompt))
+    try:
+        told = failure(comfyui.run(prompt))
+    except AssertionError as refused:  # newer cores know the choices of a list themselves, and run nothing
+        assert f"{name}: {value!r} not in" in str(refused).replace("\\'", "'")
+        return
     assert told is not None and message in told and "\n" not in told, told
 
 

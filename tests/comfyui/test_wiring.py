@@ -38,7 +38,7 @@ VAES = {
     "nothing": "vae is a NoneType; connect the VAE of Inhabit Model Loader",
     "16 channels": "vae is one of 16 channels over 2 axes; connect the VAE of",
     "of videos": "vae is one of 4 channels over 3 axes; connect the VAE of",
-    "a model": "vae is a ModelPatcher; connect the VAE of",
+    "a model": r"vae is a \w*Patcher; connect the VAE of",
 }
 NO_LATENT = r"; give the LATENT of Inhabit Environment"
 SHORT_MASK = "the noise mask of latent has 5 frames but latent has 6; give as many, or one for all"
