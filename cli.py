@@ -147,12 +147,19 @@ def convert(options: argparse.Namespace) -> None:
 def bench(options: argparse.Namespace) -> None:
     """Time one denoising step, and write the numbers where asked."""
     from .evaluation.benchmark import benchmark, summary
+    from .evaluation.long_memory import memory_by_length, table
     from .evaluation.report import write_json
     from .media.outputs import check_output
     from .sampling.request import choose_device, choose_dtype
 
     if options.out is not None:
         check_output(options.out)
+    if options.lengths is not None:
+        peaks = memory_by_length(options.lengths)
+        if options.out is not None:
+            write_json(options.out, {"peak_mib_by_seconds": peaks})
+        print(table(peaks))
+        return
     device = choose_device(options.device)
     result = benchmark(
         options.preset,

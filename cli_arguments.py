@@ -76,12 +76,20 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     inputs.add_argument("--driving", type=Path, metavar="VIDEO", help="video whose motion and surroundings are used")
     inputs.add_argument("--out", type=Path, required=True, metavar="OUT.mp4", help="result; .mkv writes it lossless")
     inputs.add_argument(
-        "--pose", type=Path, metavar="FILE", help="OpenPose JSON, or a video of skeletons drawn on black"
+        "--pose",
+        type=Path,
+        metavar="FILE",
+        help="OpenPose JSON, a folder of its *_keypoints.json, or a video of skeletons drawn on black",
     )
     inputs.add_argument(
         "--depth", type=Path, metavar="V", help="depth, white or 1 = near; also a .npy array (optional)"
     )
-    inputs.add_argument("--mask", type=Path, metavar="V", help="white on the character that is to be replaced")
+    inputs.add_argument(
+        "--mask",
+        type=Path,
+        metavar="V",
+        help="white on the character that is to be replaced; one picture may hold for all frames",
+    )
     inputs.add_argument("--object-mask", type=Path, metavar="V", help="white on objects it touches (optional)")
     inputs.add_argument(
         "--hand-sharpness",
@@ -241,6 +249,13 @@ def _add_bench(commands) -> None:
     parser.add_argument("--frames", type=int, default=8, metavar="N", help="of the clip (default 8)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the median is told (default 3)")
     parser.add_argument("--compile", action="store_true", help="run both networks through torch.compile")
+    parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs="+",
+        metavar="SECONDS",
+        help="measure instead the peak memory of animating 1080p videos of so many seconds at 128x72, e.g. 20 200",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers there, too")
 
 

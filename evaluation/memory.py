@@ -29,7 +29,7 @@ def peak_memory(shapes: Shapes, name: str, folder: Path) -> float | None:
     did nothing before and exists on Linux alone: `None` elsewhere.
     """
     cuda = torch.device(shapes.device).type == "cuda"
-    before = 0.0 if cuda else _status_mib("VmRSS")
+    before = 0.0 if cuda else status_mib("VmRSS")
     if before is None:
         return None
     inputs = Inputs.random(shapes)
@@ -39,10 +39,10 @@ def peak_memory(shapes: Shapes, name: str, folder: Path) -> float | None:
         our_step(name, load_ours(shapes, folder), inputs, release=True)()
     if cuda:
         return torch.cuda.max_memory_allocated(shapes.device) / MIB
-    return _status_mib("VmHWM") - before
+    return status_mib("VmHWM") - before
 
 
-def _status_mib(field: str) -> float | None:
+def status_mib(field: str) -> float | None:
     """A memory field of this process in Linux' /proc, in MiB; `None` on other systems."""
     status = Path("/proc/self/status")
     if not status.exists():

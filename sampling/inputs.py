@@ -102,7 +102,9 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         skeleton=skeletons,
         depth=read_structured_depth(files.depth, skeletons, target),
         object_mask=read_objects(files.object_mask, target),
-        blur=_hand_maps(files, people, None if video is None else driving, target.size),
+        blur=_hand_maps(
+            files, people, None if video is None else driving, target.size, config.motion.typical_sharpness
+        ),
     )
     picture = read_image(files.reference)
     reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
@@ -158,9 +160,9 @@ def _neighbour(path: Path) -> Path | None:
 
 
 def _hand_maps(
-    files: InputFiles, people: list[list[Pose]] | None, driving: ReadAgain | None, size: Size
+    files: InputFiles, people: list[list[Pose]] | None, driving: ReadAgain | None, size: Size, typical: float
 ) -> LazyFrames | None:
-    """Motion-blur maps (F, height, width, 3) where they are asked for.
+    """Motion-blur maps (F, height, width, 3) where they are asked for; typical: the model's, see `measure_hand_blur`.
 
     Raises InputError for a request that cannot be read, and for drawn skeletons, which tell no movement.
     """
@@ -173,7 +175,8 @@ def _hand_maps(
     measured = files.hand_sharpness.strip() == MEASURED
     if measured and driving is None:
         raise InputError('--hand-sharpness measured needs --driving to measure in: give it, or e.g. "both sharp"')
-    blur = override_sharpness(measure_hand_blur(people, *size, driving), "" if measured else files.hand_sharpness)
+    blur = measure_hand_blur(people, *size, driving, typical=typical)
+    blur = override_sharpness(blur, "" if measured else files.hand_sharpness)
 
     def maps(frames: list[int]) -> Tensor:
         return blur_maps(HandBlur(blur.points[frames], blur.movement[frames], blur.sharpness[frames]), *size)

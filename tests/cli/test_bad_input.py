@@ -83,7 +83,7 @@ CASES = {
     "missing driving": ("driving", lambda f, c: f / "gone.mp4", "gone.mp4 does not exist: check"),
     "missing reference": ("reference", lambda f, c: f / "gone.png", "gone.png does not exist: check"),
     "missing mask": ("mask", lambda f, c: f / "gone.mkv", "gone.mkv does not exist: check"),
-    "missing checkpoint": ("model", lambda f, c: f / "gone.safetensors", "gone.safetensors does not exist: give"),
+    "missing checkpoint": ("model", lambda f, c: f / "gone.safetensors", "gone.safetensors does not exist: check"),
     "not a video": ("driving", lambda f, c: written(f / "text.mp4", b"no video at all " * 99), "text.mp4 .* give"),
     "not a picture": (
         "reference",
@@ -205,7 +205,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_sampling(animate, clip,
         (["bench", "--preset", "huge"], "'huge'"),
         (
             ["demo", "--out", "x", "--model", "gone.safetensors", "--frames", "1"],
-            "gone.safetensors does not exist: give",
+            "gone.safetensors does not exist: check the path",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
 from inhabit.sampling.inputs import InputFiles, load_inputs
 
-from .conftest import FRAMES, HEIGHT, WIDTH
+from .conftest import FRAMES, HEIGHT, WIDTH, figure_with_a_hand
 
 
 def inputs(clip, **changes):
@@ -166,3 +166,21 @@ def test_what_shows_no_drawn_skeletons_is_refused(animate, clip, pictures, messa
     last = error.splitlines()[-1]
     assert code == 2 and last.startswith("inhabit: error: ") and "no.m" in last
     assert re.search(message, last) and "give --pose a video of skeletons drawn on black" in last
+
+
+def test_hands_are_measured_on_the_models_own_scale_of_sharpness(clip):
+    """s / (s + t) of an ordinary hand's t and of four times that, from one and the same s."""
+    write_pose(clip.folder / "hands.json", [figure_with_a_hand(20)] * FRAMES)
+    files = InputFiles(
+        clip.folder / "reference.png",
+        clip.folder / "driving.mp4",
+        clip.folder / "hands.json",
+        mask=clip.folder / "mask.mkv",
+        hand_sharpness="measured",
+    )
+    config, found = PRESETS["puppets"], []
+    for typical in (500.0, 2000.0):
+        motion = config.motion.model_copy(update={"typical_sharpness": typical})
+        found.append(load_inputs(files, config.model_copy(update={"motion": motion})).conditions.blur[0, ..., 2].max())
+    variance = [typical * share / (1 - share) for typical, share in zip((500.0, 2000.0), found, strict=True)]
+    assert found[0] > found[1] > 0 and float(variance[0]) == pytest.approx(float(variance[1]), rel=1e-3)

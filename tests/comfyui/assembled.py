@@ -33,7 +33,7 @@ REFUSED = {  # what the message says → checkpoint, motion module, Inhabit file
     "lora.safetensors is a LoRA": ("lora.safetensors",),
     "levels of 32, 64 channels, the UNet has 32, 64, 64, 64": ("sd.safetensors", "wide.safetensors"),
     "truncated.safetensors (": ("truncated.safetensors",),
-    "pickle.safetensors (": ("pickle.safetensors",),
+    "pickle.safetensors is pickled by PyTorch": ("pickle.safetensors",),
     "'pickle.ckpt' is no .safetensors file": ("pickle.ckpt",),
     "'gone.safetensors' is not in": ("gone.safetensors",),
     "'none.safetensors' is not in": ("sd.safetensors", "none.safetensors"),

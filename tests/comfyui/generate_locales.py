@@ -12,7 +12,8 @@ import json
 import re
 
 from .cores import Core
-from .server import ROOT, first_core, run_code
+from .scripts import run_code
+from .server import ROOT, first_core
 
 LOCALE = ROOT / "locales" / "en" / "nodeDefs.json"
 SCHEMAS = """

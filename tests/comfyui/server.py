@@ -6,13 +6,13 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from .cores import Core, cores, nothing_found
+from .scripts import without_this_python
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = "ComfyUI-Inhabit"  # a folder name that is no Python name, as people have it
@@ -26,6 +26,7 @@ comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
 NODE_CLASS_MAPPINGS = {{}}
 logging.info("{SWITCHED_ON}")
 """
+EARLY = "import comfy_aimdo.control; comfy_aimdo.control.init()"  # before core's modules bind the library
 
 
 def first_core() -> Core:
@@ -39,8 +40,8 @@ def first_core() -> Core:
 class ComfyServer:
     """Starts on construction; `stop` ends it. `base` is its folder for models, inputs and outputs.
 
-    `dynamic_vram` does by a custom node what `main.py` does on a machine with an NVIDIA GPU. `environment` goes before
-    the process's own variables.
+    `dynamic_vram` does what `main.py` does on a machine with an NVIDIA GPU, before core's modules are imported and by a
+    custom node. `environment` goes before the process's own variables.
     """
 
     def __init__(
@@ -54,7 +55,11 @@ class ComfyServer:
         self.base, self.core = base, core or first_core()
         (base / "custom_nodes").mkdir(parents=True)
         (base / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        environment = environment or {}
         if dynamic_vram:
+            environment = environment | {"PYTHONPATH": str(base / "early")}
+            (base / "early").mkdir()
+            (base / "early" / "sitecustomize.py").write_text(EARLY)
             (base / "custom_nodes" / "dynamic_vram.py").write_text(SWITCH)
         self.port = _free_port()
         self.log = base / "comfyui.log"
@@ -62,7 +67,7 @@ class ComfyServer:
         command += ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'comfyui.db'}"]
         command += ["--disable-api-nodes", "--disable-auto-launch"]
         threads = {"OMP_NUM_THREADS": "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"}
-        variables = _without_this_python(os.environ) | threads | (environment or {})
+        variables = without_this_python(os.environ) | threads | environment
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.core.folder, stdout=log, stderr=subprocess.STDOUT, env=variables
@@ -143,30 +148,6 @@ class ComfyServer:
         raise AssertionError(f"ComfyUI did not start\n{self.log_tail()}")
 
 
-def run_script(core: Core, name: str, *arguments: object, environment: dict[str, str] | None = None) -> dict:
-    """Run a script of this folder with a checkout's Python and code, and return the JSON of its last line.
-
-    In a process of its own, since ComfyUI's top-level modules are named `nodes`, `utils`, `app`. Raises AssertionError
-    with what it wrote to standard error where it fails.
-    """
-    return run_code(core, str(Path(__file__).with_name(name)), *arguments, environment=environment)
-
-
-def run_code(core: Core, *command: object, environment: dict[str, str] | None = None) -> dict:
-    """The same with arguments of Python's own, as `-c CODE`."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "inhabit").symlink_to(ROOT, target_is_directory=True)
-        more = (environment or {}).get("PYTHONPATH")
-        path = os.pathsep.join([*filter(None, [more]), str(core.folder), folder])
-        variables = _without_this_python(os.environ) | (environment or {}) | {"PYTHONPATH": path}
-        words = [str(core.python), *map(str, command)]
-        done = subprocess.run(
-            words, cwd=core.folder, env=variables, capture_output=True, text=True, timeout=RUN_SECONDS
-        )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def failure(history: dict) -> str | None:
     """Return the message of the exception that ended a workflow; None when it succeeded."""
     for name, details in history["status"]["messages"]:
@@ -179,8 +160,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def _without_this_python(variables) -> dict[str, str]:
-    """The environment without what would put packages of the tests' own Python before the checkout's."""
-    return {name: value for name, value in variables.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}

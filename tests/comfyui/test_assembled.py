@@ -9,7 +9,8 @@ from inhabit.media import read_video
 
 from .cores import Core
 from .parts import write_parts
-from .server import ROOT, ComfyServer, failure, run_script
+from .scripts import run_script
+from .server import ROOT, ComfyServer, failure
 
 SMALL = {"width": 96, "height": 96, "frames": 7, "length": 5, "overlap": 2, "steps": 2, "cfg": 2.0}
 
@@ -58,9 +59,17 @@ def with_parts(comfyui: ComfyServer) -> ComfyServer:
     return comfyui
 
 
-@pytest.mark.parametrize("name", ["first-animation", "ksampler"])
-@pytest.mark.parametrize("motion_module", ["none", "v2.safetensors"])
-@pytest.mark.parametrize("inhabit", ["none", "trained.safetensors", "version-1.safetensors"])
+@pytest.mark.parametrize(
+    ("name", "motion_module", "inhabit"),
+    [
+        ("ksampler", "none", "none"),
+        ("first-animation", "v2.safetensors", "none"),
+        ("first-animation", "none", "trained.safetensors"),
+        ("ksampler", "v2.safetensors", "trained.safetensors"),
+        ("ksampler", "none", "version-1.safetensors"),
+        ("first-animation", "v2.safetensors", "version-1.safetensors"),
+    ],
+)
 def test_a_workflow_runs_with_an_assembled_model(with_parts: ComfyServer, name: str, motion_module: str, inhabit: str):
     prompt = small(name)
     files = {"checkpoint": "sd.safetensors", "motion_module": motion_module, "inhabit": inhabit}

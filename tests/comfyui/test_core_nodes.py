@@ -7,7 +7,8 @@ import re
 import pytest
 
 from .cores import Core
-from .server import ROOT, run_script
+from .scripts import run_script
+from .server import ROOT
 
 ROUNDING = 1e-4
 LARGE_SIGMAS = 2e-3  # a share of the largest value: sigmas up to 4518 leave float32 three digits

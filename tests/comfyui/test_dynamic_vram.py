@@ -10,7 +10,8 @@ import pytest
 from .cores import Core
 from .lora_files import MADE, write_loras
 from .parts import write_parts
-from .server import SWITCHED_ON, ComfyServer, run_script
+from .scripts import run_script
+from .server import SWITCHED_ON, ComfyServer
 from .tiny import tiny_checkpoint
 
 

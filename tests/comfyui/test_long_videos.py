@@ -9,7 +9,8 @@ from inhabit.media import read_video
 
 from .cores import Core
 from .listener import PREVIEW, animation, listen
-from .server import ROOT, ComfyServer, failure, run_script
+from .scripts import run_script
+from .server import ROOT, ComfyServer, failure
 
 FRAMES, SIZE = 320, 96
 WAYS = ("windows", "clips")

@@ -6,7 +6,7 @@ import pytest
 
 from .cores import Core
 from .lora_files import write_loras
-from .server import run_script
+from .scripts import run_script
 from .tiny import tiny_checkpoint
 
 ROUNDING = 5e-4  # of weights that core and peft add up in another order, over values of about 1

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from .cores import Core
-from .server import PACK, ROOT, ComfyServer, failure, run_code
+from .scripts import run_code
+from .server import PACK, ROOT, ComfyServer, failure
 from .test_pack import CONTRACT
 
 BLOCK = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .cores import Core
-from .server import run_script
+from .scripts import run_script
 
 
 @pytest.fixture(scope="module")

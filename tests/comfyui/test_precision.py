@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .cores import Core
-from .server import run_script
+from .scripts import run_script
 
 NEAR = {  # root mean square difference after 5 steps with guidance, a share of the result's own; 3, 2, 10, 7 bits
     "fp8_e4m3fn_unet": 0.1,

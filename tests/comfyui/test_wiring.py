@@ -8,7 +8,7 @@ import re
 import pytest
 
 from .cores import Core
-from .server import run_script
+from .scripts import run_script
 from .wiring_cases import LONG, faults, odd
 
 PICTURES_AND_MASKS = {case: expected for case, (*_, expected) in faults().items()}

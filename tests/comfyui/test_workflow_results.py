@@ -27,7 +27,8 @@ from .prompts import (
     videos,
     workflow,
 )
-from .server import ComfyServer, run_script
+from .scripts import run_script
+from .server import ComfyServer
 
 TONE, RATE, FPS = 440, 44100, 12  # hertz, samples a second, frames a second: of a video that somebody brings
 
