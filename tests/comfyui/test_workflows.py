@@ -186,4 +186,5 @@ def check_video(page: Frontend, comfyui: ComfyServer) -> None:
     [made] = comfyui.files(comfyui.get(f"/history/{number}")[number])
     video = read_video(made)
     assert video.frames.shape == (SHORT["frames"], 128, 128, 3) and video.fps == 24
+    page.look_at("Save Video")
     page.page.wait_for_function(SHOWN, arg=[made.name])
