@@ -142,7 +142,7 @@ def test_the_frontend_shows_it_and_saves_nothing_of_it(comfyui: ComfyServer, loo
         assert (width, height) == (24, 24)
         assert page.page.evaluate(WIDGETS) == ["InhabitWindowedSampler"]
         after = page.prompt()
-        assert plain(after["output"]) == plain(before["output"])
+        assert without_players(after["output"]) == without_players(before["output"])
         assert contents(after["workflow"]) == contents(before["workflow"])
         for unknown in ("12:34", "gone", ""):
             page.page.evaluate(SEND, {"node": unknown, "display_node": unknown, "type": "KSampler", "webp": ""})
@@ -153,6 +153,14 @@ def test_the_frontend_shows_it_and_saves_nothing_of_it(comfyui: ComfyServer, loo
         assert page.page.evaluate(WIDGETS) == [] and page.page.query_selector(PICTURE) is None
         assert contents(page.prompt()["workflow"]) == contents(before["workflow"])
         page.page.evaluate(SWITCH, True)
+
+
+def without_players(prompt: dict) -> dict:
+    """Return what decides the result: newer frontends' own player on Save Video is an input, too, once it shows."""
+    nodes = plain(prompt)
+    for node in nodes.values():
+        node["inputs"].pop("video-preview", None)
+    return nodes
 
 
 def contents(workflow: dict) -> list[dict]:
