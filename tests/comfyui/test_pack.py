@@ -11,7 +11,6 @@ import pytest
 from inhabit.media import read_video, to_float
 from inhabit.perception import (
     blur_maps,
-    dilate,
     feather,
     hand_face_regions,
     mask_preview,
