@@ -134,8 +134,8 @@ def convert(options: argparse.Namespace) -> None:
     import torch
 
     from .media.outputs import check_output
-    from .models.architecture import Numbers
-    from .models.conversion import convert as convert_files
+    from .weights.architecture import Numbers
+    from .weights.conversion import convert as convert_files
 
     check_output(options.out, {str(file): file for file in options.files if file.is_dir()})
     dtype = getattr(torch, options.dtype) if options.dtype else None
@@ -180,7 +180,7 @@ def card(options: argparse.Namespace) -> None:
     from .evaluation import hands, long_video
     from .evaluation.card import CardSettings, make_card, markdown
     from .media.outputs import check_output
-    from .models import checkpoint_file
+    from .weights import checkpoint_file
 
     check_output(options.out, folder=True)
     model = checkpoint_file(options.model)

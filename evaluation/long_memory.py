@@ -16,7 +16,7 @@ import torch
 
 from ..errors import InputError
 from ..media import write_image, write_lossless, write_pose, write_video
-from ..models import AnimationModel, ModelConfig, PatchAutoencoder, save
+from ..models import AnimationModel, ModelConfig, PatchAutoencoder
 from ..models.config import (
     AutoencoderConfig,
     LatentConfig,
@@ -26,6 +26,7 @@ from ..models.config import (
     UNetConfig,
 )
 from ..sampling.request import InputFiles, RunSettings, animate_files
+from ..weights import save
 from .memory import elsewhere, status_mib
 
 FPS, FULL, SMALL = 30, (1920, 1080), (128, 72)  # width, height

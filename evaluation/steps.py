@@ -19,9 +19,9 @@ import diffusers
 import torch
 from torch import Tensor
 
-from ..models import load, save
 from ..models.config import PRESETS, ModelConfig
 from ..models.model import AnimationModel
+from ..weights import load, save
 
 STEPS = ("diffusers", "plain", "reference", "all_conditions")
 OURS, THEIRS = "inhabit.safetensors", "diffusers"  # names in the folder of weights

@@ -8,8 +8,8 @@ from pathlib import Path
 import folder_paths
 
 from ..errors import InputError
-from ..models import BUNDLED
-from ..models.file_kinds import kind_of
+from ..weights import BUNDLED
+from ..weights.file_kinds import kind_of
 
 FOLDER = "inhabit"
 CHECKPOINTS = "checkpoints"

@@ -23,11 +23,12 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models import AnimationModel, ModelConfig, load, load_codec, read_config
-from ..models.checkpoint import CONFIG_KEY, build, config_tensor
+from ..models import AnimationModel, ModelConfig
 from ..models.config import ScheduleConfig
-from ..models.from_files import assemble_files, read_vae
 from ..sampling.schedules import check_prediction, every_sigma
+from ..weights import load, load_codec, read_config
+from ..weights.checkpoint import CONFIG_KEY, build, config_tensor
+from ..weights.from_files import assemble_files, read_vae
 from .host_checks import check_conditions, check_context, check_latent
 from .host_conds import (
     BLUR,
@@ -59,7 +60,7 @@ def load_model(path: Path) -> comfy.model_patcher.ModelPatcher:
 def assemble_model(
     checkpoint: Path, motion_modules: Path | None, inhabit: Path | None
 ) -> comfy.model_patcher.ModelPatcher:
-    """Return the MODEL that `models.from_files` puts together. Raises InputError for files that do not fit."""
+    """Return the MODEL that `weights.from_files` puts together. Raises InputError for files that do not fit."""
     config, tensors = assemble_files(checkpoint, motion_modules, inhabit)
     return as_model(config, functools.partial(build, config, tensors))
 

@@ -12,7 +12,7 @@ from comfy.weight_adapter import LoRAAdapter
 from torch import Tensor
 
 from ..errors import InputError
-from ..models.lora import layer_of, read_lora
+from ..weights.lora import layer_of, read_lora
 from .host import KEY, model_config
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import comfy.model_management
 import comfy.model_patcher
 from torch import Tensor
 
-from ..models.checkpoint import apart
+from ..weights.checkpoint import apart
 
 KEY = "inhabit"  # of our additional models and wrappers
 DENOISER, REFERENCE = "denoiser.", "reference."

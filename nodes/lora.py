@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..models.lora import NEIGHBOUR
+from ..weights.lora import NEIGHBOUR
 from . import host_lora
 from .folders import LORAS, fingerprint, lora_names, path_in
 from .inputs import chosen, number

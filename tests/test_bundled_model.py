@@ -3,7 +3,8 @@
 import hashlib
 import json
 
-from inhabit.models import BUNDLED, PRESETS, load, load_codec, read_config
+from inhabit.models import PRESETS
+from inhabit.weights import BUNDLED, load, load_codec, read_config
 from safetensors import safe_open
 
 LIMIT = 40 * 2**20

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..models import save
-from ..models.checkpoint import write_tensors
-from ..models.finite import first_not_finite
+from ..weights import save
+from ..weights.checkpoint import write_tensors
+from ..weights.finite import first_not_finite
 from . import start
 from .adapter import adapter_tensors
 from .data import Batch, Pictures, batches, read, to_device

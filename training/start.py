@@ -8,18 +8,10 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..models import (
-    PRESETS,
-    AnimationModel,
-    LatentCodec,
-    ModelConfig,
-    PatchAutoencoder,
-    checkpoint_file,
-    load,
-    load_codec,
-)
+from ..models import PRESETS, AnimationModel, LatentCodec, ModelConfig, PatchAutoencoder
 from ..models.layers import to_channels_last
-from ..sampling.external import ImageEncoder, load_vae
+from ..weights import checkpoint_file, load, load_codec
+from ..weights.companions import ImageEncoder, load_vae
 from .adapter import add_adapter
 from .recipe import Recipe
 

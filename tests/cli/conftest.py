@@ -8,7 +8,7 @@ import pytest
 import torch
 from inhabit.cli import main
 from inhabit.media import Pose, to_keypoints, write_image, write_lossless, write_pose, write_video
-from inhabit.models import AnimationModel, ModelConfig, PatchAutoencoder, save
+from inhabit.models import AnimationModel, ModelConfig, PatchAutoencoder
 from inhabit.models.config import (
     AutoencoderConfig,
     LatentConfig,
@@ -17,6 +17,7 @@ from inhabit.models.config import (
     SamplingConfig,
     UNetConfig,
 )
+from inhabit.weights import save
 
 FRAMES, HEIGHT, WIDTH = 3, 64, 48
 

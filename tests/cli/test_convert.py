@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 from inhabit.cli import main
-from inhabit.models import load
+from inhabit.weights import load
 from safetensors.torch import load_file, save_file
 
-from ..models import published
+from ..weights import published
 
 
 @pytest.fixture(scope="module")

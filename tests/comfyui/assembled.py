@@ -22,10 +22,10 @@ from comfy_extras.nodes_model_merging import save_checkpoint  # noqa: E402
 from diffusers import UNet2DConditionModel  # noqa: E402
 from inhabit.errors import InputError  # noqa: E402
 from inhabit.models import PRESETS, AnimationModel  # noqa: E402
-from inhabit.models.conversion import convert  # noqa: E402
 from inhabit.nodes import host  # noqa: E402
 from inhabit.nodes.assemble import InhabitAssembleModel  # noqa: E402
 from inhabit.nodes.folders import names_in, register_model_folders  # noqa: E402
+from inhabit.weights.conversion import convert  # noqa: E402
 from torch import nn  # noqa: E402
 
 REFUSED = {  # what the message says → checkpoint, motion module, Inhabit file

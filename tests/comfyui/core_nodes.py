@@ -25,11 +25,12 @@ import comfy_extras.nodes_custom_sampler as custom
 import comfy_extras.nodes_freelunch as freelunch
 import comfy_extras.nodes_model_advanced as advanced
 import comfy_extras.nodes_model_merging as merging
-from inhabit.models import BUNDLED, PRESETS
+from inhabit.models import PRESETS
 from inhabit.nodes import conditions, host
 from inhabit.nodes.folders import register_model_folders
 from inhabit.sampling.animate import project_reference
-from inhabit.sampling.external import clip_pixels, image_context
+from inhabit.weights import BUNDLED
+from inhabit.weights.companions import clip_pixels, image_context
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 import nodes

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from inhabit.media import to_float, to_uint8
-from inhabit.models import BUNDLED, load, load_codec, read_config
 from inhabit.perception import (
     blur_maps,
     hand_face_regions,
@@ -32,6 +31,7 @@ from inhabit.sampling.reference_noise import diffuse_reference
 from inhabit.sampling.schedules import alphas_cumprod, trailing_timesteps
 from inhabit.sampling.windows import step_windows
 from inhabit.scenes import render_scene
+from inhabit.weights import BUNDLED, load, load_codec, read_config
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 

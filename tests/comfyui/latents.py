@@ -24,11 +24,12 @@ import comfy.sd  # noqa: E402
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced  # noqa: E402
 from comfy_extras.nodes_model_merging import save_checkpoint  # noqa: E402
 from inhabit.errors import InputError  # noqa: E402
-from inhabit.models import PRESETS, LatentCodec, load, load_codec  # noqa: E402
+from inhabit.models import PRESETS, LatentCodec  # noqa: E402
 from inhabit.nodes import conditions, host, host_conds, host_run, host_sampling  # noqa: E402
 from inhabit.nodes.folders import register_model_folders  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
 from inhabit.sampling import DrivingConditions, animate  # noqa: E402
+from inhabit.weights import load, load_codec  # noqa: E402
 from tiny import EPSILON, VERSION_1, tiny_checkpoint  # noqa: E402
 
 import nodes  # noqa: E402

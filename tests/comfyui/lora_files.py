@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import torch
-from inhabit.models import load, load_codec, save
+from inhabit.weights import load, load_codec, save
 from safetensors.torch import load_file, save_file
 
 RANK, ALPHA = 4, 10  # not equal: without the settings the scale would be wrong

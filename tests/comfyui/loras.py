@@ -14,10 +14,10 @@ from pathlib import Path
 
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
-from inhabit.models import load
-from inhabit.models.checkpoint import BUNDLED
 from inhabit.nodes import folders
 from inhabit.nodes.lora import InhabitLoRALoader
+from inhabit.weights import load
+from inhabit.weights.checkpoint import BUNDLED
 from lora_files import DENOISER_ALONE, FORMS, MADE
 from primitives import Tiny, flow, said_to
 from safetensors.torch import load_file, save_file

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderTiny
-from inhabit.models import AnimationModel, load, save
-from inhabit.models.checkpoint import apart
-from inhabit.models.conversion import convert
+from inhabit.models import AnimationModel
+from inhabit.weights import load, save
+from inhabit.weights.checkpoint import apart
+from inhabit.weights.conversion import convert
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models import published
 from ..models.conftest import randomise
-from ..models.published import GUIDER, TINY
+from ..weights import published
+from ..weights.published import GUIDER, TINY
 
 WIDE = dict(block_out_channels=(32, 64), cross_attention_dim=24)
 

@@ -17,9 +17,9 @@ args.cpu = True  # before anything of ComfyUI asks for a device
 
 import comfy.sd  # noqa: E402
 import latents  # noqa: E402
-from inhabit.models import load, load_codec  # noqa: E402
-from inhabit.models.checkpoint import build, read_as_stored  # noqa: E402
 from inhabit.nodes import host  # noqa: E402
+from inhabit.weights import load, load_codec  # noqa: E402
+from inhabit.weights.checkpoint import build, read_as_stored  # noqa: E402
 
 OPTIONS = ("fp8_e4m3fn_unet", "fp8_e5m2_unet", "fp16_unet", "bf16_unet")
 CFG, STRENGTH = 1.5, 2.0

@@ -21,7 +21,7 @@ import comfy.model_patcher
 import comfy.supported_models
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced
 from inhabit.errors import InputError
-from inhabit.models import PRESETS, load, load_codec
+from inhabit.models import PRESETS
 from inhabit.nodes import host
 from inhabit.nodes.folders import register_model_folders
 from inhabit.nodes.guider import InhabitAnimationGuider
@@ -29,6 +29,7 @@ from inhabit.nodes.noise import InhabitReferenceNoise
 from inhabit.nodes.sampler import InhabitContextWindows
 from inhabit.nodes.schedule import InhabitShiftedSNR, InhabitTrailingSigmas
 from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, sigmas
+from inhabit.weights import load, load_codec
 
 GAMMA = 0.3
 TRAINED_SHIFTED = {"gamma": 0.4}

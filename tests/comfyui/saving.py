@@ -13,9 +13,9 @@ from pathlib import Path
 
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
-from inhabit.models import load, load_codec
 from inhabit.nodes import host, host_lora
 from inhabit.nodes.folders import register_model_folders
+from inhabit.weights import load, load_codec
 from lora_files import MADE
 from primitives import Tiny
 from safetensors.torch import load_file, save_file

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from inhabit.models import PRESETS, AnimationModel, ModelConfig, PatchAutoencoder, save
+from inhabit.models import PRESETS, AnimationModel, ModelConfig, PatchAutoencoder
+from inhabit.weights import save
 
 VERSION_1 = {  # what Animate Anyone's first version lacks
     "environment": False,

@@ -12,11 +12,11 @@ from wiring_cases import FRAMES, HEIGHT, LONG, WIDTH
 
 # isort: split
 from inhabit.media import read_image
-from inhabit.models import load, load_codec, save
 from inhabit.nodes import host, host_conds
 from inhabit.perception import blur_maps, measure_hand_blur
 from inhabit.sampling import DrivingConditions, animate
 from inhabit.sampling.inputs import fit_reference
+from inhabit.weights import load, load_codec, save
 from PIL import Image
 
 

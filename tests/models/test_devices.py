@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from inhabit.models import AnimationModel, load, save
+from inhabit.models import AnimationModel
 from inhabit.models.config import ReferenceConfig
+from inhabit.weights import load, save
 
 from .conftest import TINY_UNET, randomise, tiny_config
 

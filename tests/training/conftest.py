@@ -1,8 +1,9 @@
 import pytest
 import torch
-from inhabit.models import AnimationModel, PatchAutoencoder, save
+from inhabit.models import AnimationModel, PatchAutoencoder
 from inhabit.training import load_recipe
 from inhabit.training.start import model_config
+from inhabit.weights import save
 
 SMALL_CODEC = "model.overrides.autoencoder={encoder_channels: 16, decoder_channels: 16, blocks: 1}"
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.models import AnimationModel, load
+from inhabit.models import AnimationModel
 from inhabit.training import Trainer
+from inhabit.weights import load
 from safetensors.torch import load_file
 
 ADAPTER = "adapter={rank: 2, alpha: 6, layers: [to_q, to_out.0, conv_out]}"

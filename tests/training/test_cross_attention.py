@@ -6,10 +6,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from inhabit.errors import InputError
-from inhabit.models import load
-from inhabit.sampling.external import image_context
 from inhabit.training import Trainer, load_recipe
 from inhabit.training.data import to_device
+from inhabit.weights import load
+from inhabit.weights.companions import image_context
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection

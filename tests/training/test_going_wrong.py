@@ -11,10 +11,10 @@ import weakref
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.models import load, load_codec, save
 from inhabit.training import Trainer, load_recipe
 from inhabit.training.lock import LOCK, sole_training
 from inhabit.training.saving import load_newest, newest
+from inhabit.weights import load, load_codec, save
 
 from .conftest import SMALL_CODEC
 

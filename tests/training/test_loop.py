@@ -5,10 +5,10 @@ import signal
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.models import load, load_codec
 from inhabit.training import Trainer, data
 from inhabit.training.loop import learning_rate_factor
 from inhabit.training.recipe import StageRecipe
+from inhabit.weights import load, load_codec
 from safetensors import safe_open
 
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
-from inhabit import models
+from inhabit import weights
 from inhabit.errors import InputError
-from inhabit.models import PRESETS, AnimationModel, PatchAutoencoder, load, save
+from inhabit.models import PRESETS, AnimationModel, PatchAutoencoder
 from inhabit.training import load_recipe
 from inhabit.training.start import model_config, networks
+from inhabit.weights import load, save
 
 from .conftest import SMALL_CODEC
 
@@ -65,7 +66,7 @@ def test_sides_that_the_model_does_not_divide_are_refused(tiny, name):
 def test_puppets_is_the_bundled_codec_and_another_one_is_refused(tmp_path, monkeypatch, checkpoint):
     config = model_config(load_recipe("tiny"))
     save(tmp_path / "bundled.safetensors", AnimationModel(config), PatchAutoencoder(config.autoencoder))
-    monkeypatch.setattr(models.checkpoint, "BUNDLED", tmp_path / "bundled.safetensors")
+    monkeypatch.setattr(weights.checkpoint, "BUNDLED", tmp_path / "bundled.safetensors")
     codec = networks(load_recipe("tiny"), torch.device("cpu"))[1]
     assert codec.vae.config == PRESETS["puppets"].autoencoder
     other_scale = "model.overrides.latent.scale=3.5"

@@ -8,18 +8,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from inhabit.errors import InputError
-from inhabit.models import AnimationModel, load, read_config
-from inhabit.models.architecture import Numbers
-from inhabit.models.assembly import KINDS, Kind, assemble
-from inhabit.models.conversion import convert
-from inhabit.models.layouts import Part, recognise, role_of
-from inhabit.models.weight_files import read_weights
+from inhabit.models import AnimationModel
+from inhabit.weights import load, read_config
+from inhabit.weights.architecture import Numbers
+from inhabit.weights.assembly import KINDS, Kind, assemble
+from inhabit.weights.conversion import convert
+from inhabit.weights.files import read_weights
+from inhabit.weights.layouts import Part, recognise, role_of
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ..models.conftest import randomise
 from . import published
-from .conftest import randomise
 from .published import GUIDER, TINY, TWO_LEVELS
 
 CLOSE = dict(atol=1e-4, rtol=1e-4)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .weight_files import read_safetensors
-from .weight_kinds import what_it_is
+from .files import read_safetensors
+from .kinds import what_it_is
 
 PREFIX = "diffusion_model."
 HEADER_KEY = "lora_adapter_metadata"  # diffusers' LORA_ADAPTER_METADATA_KEY

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.models.layouts import recognise
-from inhabit.models.weight_files import Weights
+from inhabit.weights.files import Weights
+from inhabit.weights.layouts import recognise
 
 from . import published
 from .published import SD15

@@ -13,12 +13,12 @@ import torch
 from diffusers import StableDiffusionPipeline
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel
-from inhabit.models.lora import layer_of, read_lora
+from inhabit.weights.lora import layer_of, read_lora
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 
+from ..models.conftest import randomise, tiny_config
 from . import published
-from .conftest import randomise, tiny_config
 
 TARGETS = ["to_q", "to_out.0", "conv1", "time_emb_proj"]  # linear layers and 3x3 convolutions
 PLAIN = {"r": 4, "lora_alpha": 6}

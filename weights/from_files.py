@@ -11,12 +11,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import InputError
+from ..models.config import LatentConfig, ModelConfig
 from .architecture import NORM_PER_FRAME, NOT_GIVEN, settle, unet_config
 from .assembly import KINDS, Kind, assemble
 from .checkpoint import read_as_stored, read_config
-from .config import LatentConfig, ModelConfig
+from .files import read_safetensors
 from .layouts import ENTRY, ENVIRONMENT_INPUT, ORIGINAL_VAE, Part, recognise, role_of
-from .weight_files import read_safetensors
 
 logger = logging.getLogger(__name__)
 

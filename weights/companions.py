@@ -16,10 +16,10 @@ from torch.nn import functional
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec
 from ..models.config import LatentConfig
-from ..models.finite import refuse_not_finite
-from ..models.weight_files import read_weights
-from ..models.weight_kinds import what_it_is
-from ..models.wrapped_names import below_one_prefix
+from .files import read_weights
+from .finite import refuse_not_finite
+from .kinds import what_it_is
+from .wrapped_names import below_one_prefix
 
 CLIP_SIDE = 224
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

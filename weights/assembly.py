@@ -15,19 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..models.config import ModelConfig, MotionGuiderConfig, ReferenceConfig, SamplingConfig, ScheduleConfig
+from ..models.layers import MotionModule
+from ..models.model import AnimationModel
+from ..models.motion import MotionGuider
+from ..models.objects import ObjectGuider
 from .architecture import NOT_GIVEN, Numbers, guider_config, settle, unet_config
-from .config import (
-    ModelConfig,
-    MotionGuiderConfig,
-    ReferenceConfig,
-    SamplingConfig,
-    ScheduleConfig,
-)
-from .layers import MotionModule
 from .layouts import ENTRY, ENVIRONMENT_INPUT, Layout, Part, Role, role_of
-from .model import AnimationModel
-from .motion import MotionGuider
-from .objects import ObjectGuider
 
 FRESH_SEED = 0
 SHOWN = 3  # names in a message

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
-from .config import MotionGuiderConfig, MotionModuleConfig, UNetConfig
+from ..models.config import MotionGuiderConfig, MotionModuleConfig, UNetConfig
 from .layouts import Part
 
 

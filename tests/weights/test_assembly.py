@@ -3,9 +3,9 @@
 import pytest
 import torch
 from inhabit.models import AnimationModel
-from inhabit.models.assembly import KINDS, assemble
-from inhabit.models.layouts import recognise
-from inhabit.models.weight_files import Weights
+from inhabit.weights.assembly import KINDS, assemble
+from inhabit.weights.files import Weights
+from inhabit.weights.layouts import recognise
 
 from . import published
 from .published import GUIDER, SD15

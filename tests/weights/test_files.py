@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.models.weight_files import read_pickled, read_safetensors, read_weights
+from inhabit.weights.files import read_pickled, read_safetensors, read_weights
 from safetensors.torch import save_file
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.tensor([1.5, 2.5], dtype=torch.float16)}

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from .checkpoint import CONFIG_KEY
-from .weight_files import Weights
-from .weight_kinds import MARKS, of_attention, what_it_is
+from .files import Weights
+from .kinds import MARKS, of_attention, what_it_is
 from .wrapped_names import COMPILED, EMA, networks
 
 Layout = Literal[

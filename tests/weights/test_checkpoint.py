@@ -6,13 +6,14 @@ import pytest
 import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from inhabit.errors import InputError
-from inhabit.models import AnimationModel, ModelConfig, PatchAutoencoder, load, load_codec, read_config, save
-from inhabit.models.checkpoint import read_as_stored
+from inhabit.models import AnimationModel, ModelConfig, PatchAutoencoder
 from inhabit.models.config import AutoencoderConfig, LatentConfig, MotionGuiderConfig
+from inhabit.weights import load, load_codec, read_config, save
+from inhabit.weights.checkpoint import read_as_stored
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from .conftest import randomise, tiny_config
+from ..models.conftest import randomise, tiny_config
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_unusable_files_are_refused_in_one_line(kind, message, saved, tmp_path):
 
 def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
     before = saved[0].read_bytes()
-    monkeypatch.setattr("inhabit.models.checkpoint.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("inhabit.weights.checkpoint.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save(saved[0], saved[1])
     assert saved[0].read_bytes() == before and [p.name for p in saved[0].parent.iterdir()] == ["model.safetensors"]

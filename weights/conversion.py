@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from ..models.config import UNetConfig
+from ..models.model import AnimationModel
+from ..models.unet import UNet
 from .architecture import NOT_GIVEN, Numbers, level_widths, motion_config, settle
 from .assembly import KINDS, Report, assemble, check_complete
 from .checkpoint import MOTION_KEY, apart, save, write_tensors
-from .config import UNetConfig
+from .files import read_weights
 from .layouts import Part, recognise_all
-from .model import AnimationModel
-from .unet import UNet
-from .weight_files import read_weights
 
 
 def convert(

@@ -8,16 +8,17 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, ControlNetModel
 from inhabit.errors import InputError
-from inhabit.models import AnimationModel, load, read_config, save
-from inhabit.models.conversion import convert
-from inhabit.models.layouts import recognise, recognise_all
-from inhabit.models.lora import read_lora
-from inhabit.models.weight_files import read_safetensors, read_weights
+from inhabit.models import AnimationModel
+from inhabit.weights import load, read_config, save
+from inhabit.weights.conversion import convert
+from inhabit.weights.files import read_safetensors, read_weights
+from inhabit.weights.layouts import recognise, recognise_all
+from inhabit.weights.lora import read_lora
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from ..models.conftest import randomise, tiny_config
 from . import published
-from .conftest import randomise, tiny_config
 
 SMALL = dict(block_out_channels=(32, 64), cross_attention_dim=24)
 

@@ -10,10 +10,10 @@ from inhabit.errors import InputError
 from inhabit.media import to_float, write_pose
 from inhabit.models import PRESETS
 from inhabit.models.config import LatentConfig
-from inhabit.sampling import external
-from inhabit.sampling.external import clip_pixels, image_context, load_vae
 from inhabit.sampling.inputs import InputFiles, load_inputs
 from inhabit.scenes import render_scene
+from inhabit.weights import companions as external
+from inhabit.weights.companions import clip_pixels, image_context, load_vae
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection

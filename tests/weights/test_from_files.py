@@ -5,16 +5,17 @@ import logging
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.models import AnimationModel, load, save
-from inhabit.models.assembly import KINDS
-from inhabit.models.checkpoint import apart, build
+from inhabit.models import AnimationModel
 from inhabit.models.config import LatentConfig, ModelConfig, ReferenceConfig
-from inhabit.models.conversion import convert
-from inhabit.models.from_files import assemble_files, read_vae
+from inhabit.weights import load, save
+from inhabit.weights.assembly import KINDS
+from inhabit.weights.checkpoint import apart, build
+from inhabit.weights.conversion import convert
+from inhabit.weights.from_files import assemble_files, read_vae
 from safetensors.torch import save_file
 
+from ..models.conftest import randomise, tiny_config
 from . import published
-from .conftest import randomise, tiny_config
 from .published import TINY, TWO_LEVELS
 
 KEPT = ("reference.", "motion.", "objects.")

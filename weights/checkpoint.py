@@ -18,13 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .autoencoder import LatentCodec, PatchAutoencoder
-from .config import ModelConfig
+from ..models.autoencoder import LatentCodec, PatchAutoencoder
+from ..models.config import ModelConfig
+from ..models.layers import for_inference, sinusoids
+from ..models.model import AnimationModel
 from .file_kinds import open_safetensors
 from .finite import PART, refuse_not_finite_in
-from .layers import for_inference, sinusoids
-from .model import AnimationModel
-from .weight_kinds import what_it_is
+from .kinds import what_it_is
 from .wrapped_names import COMPILED
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "inhabit-puppets.safetensors"
