@@ -95,7 +95,7 @@ def scene(options: argparse.Namespace) -> None:
 
 def animate(options: argparse.Namespace) -> None:
     """Animate a character into a driving video."""
-    from .sampling.request import InputFiles, RunSettings, animate_files
+    from .pipeline.request import InputFiles, RunSettings, animate_files
 
     files, settings = (kind(**_fields(options, kind)) for kind in (InputFiles, RunSettings))
     written = animate_files(files, options.out, settings)
@@ -115,7 +115,7 @@ def demo(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> int:
     """Train what a recipe says; 130 when it was stopped before its end."""
     from .media.outputs import check_output
-    from .sampling.request import choose_device
+    from .pipeline.request import choose_device
     from .training import Trainer, load_recipe
 
     device = choose_device(options.device)
@@ -150,7 +150,7 @@ def bench(options: argparse.Namespace) -> None:
     from .evaluation.long_memory import memory_by_length, table
     from .evaluation.report import write_json
     from .media.outputs import check_output
-    from .sampling.request import choose_device, choose_dtype
+    from .pipeline.request import choose_device, choose_dtype
 
     if options.out is not None:
         check_output(options.out)

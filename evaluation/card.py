@@ -19,9 +19,9 @@ from ..errors import InputError
 from ..media import atomic_file, parse_poses, to_float
 from ..models import AnimationModel, LatentCodec
 from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
-from ..sampling import DrivingConditions, animate
-from ..sampling.paste_back import paste_back
-from ..sampling.request import choose_device
+from ..pipeline import DrivingConditions, animate
+from ..pipeline.paste_back import paste_back
+from ..pipeline.request import choose_device
 from ..scenes import HELD_OUT_SEED, KINDS, Scene, render_scene
 from ..weights import load, load_codec
 from .baselines import baselines

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from ..media import atomic_folder, to_float, write_video
-from ..sampling.inputs import Inputs
-from ..sampling.request import Animation, RunSettings, animate_inputs
+from ..pipeline.inputs import Inputs
+from ..pipeline.request import Animation, RunSettings, animate_inputs
 from ..scenes import FPS, Scene, render_scene, write_scene
 from .card import scene_conditions
 from .report import demo_report, write_json

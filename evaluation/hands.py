@@ -19,8 +19,8 @@ from ..media.arrays import to_uint8
 from ..models import AnimationModel
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from ..perception.motion_blur import laplacian_variance
-from ..sampling import animate
-from ..sampling.request import choose_device
+from ..pipeline import animate
+from ..pipeline.request import choose_device
 from ..scenes import HELD_OUT_SEED, Scene, render_scene
 from .card import load_both, scene_conditions
 from .metrics import character_region, psnr

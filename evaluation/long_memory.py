@@ -25,7 +25,7 @@ from ..models.config import (
     SamplingConfig,
     UNetConfig,
 )
-from ..sampling.request import InputFiles, RunSettings, animate_files
+from ..pipeline.request import InputFiles, RunSettings, animate_files
 from ..weights import save
 from .memory import elsewhere, status_mib
 

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..media import to_float
 from ..models import AnimationModel, LatentCodec
-from ..sampling import animate
-from ..sampling.request import choose_device
+from ..pipeline import animate
+from ..pipeline.request import choose_device
 from ..sampling.windows import windows
 from ..scenes import HELD_OUT_SEED, Scene, render_scene
 from .card import load_both, scene_conditions

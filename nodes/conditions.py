@@ -11,8 +11,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..errors import InputError
-from ..sampling.conditions import Fill, check_size, environment_frames, latent_mask, object_latents, selected
-from ..sampling.inputs import fit_reference
+from ..pipeline.conditions import Fill, check_size, environment_frames, latent_mask, object_latents, selected
+from ..pipeline.inputs import fit_reference
 from . import host, host_checks, host_conds
 from .inputs import checked_conditioning, checked_depth, checked_image, chosen, mask_of, same_frames
 from .kinds import positive_and_negative, rare, schema

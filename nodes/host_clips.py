@@ -17,7 +17,7 @@ from .host_sampling import Sampling, check_length
 
 
 def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, length: int, overlap: int) -> dict:
-    """Return the LATENT of clips of `length` frames, `overlap` of them finished ones; as `sampling.animate`'s "clips".
+    """Return the LATENT of clips of `length` frames, `overlap` of them finished ones; as `pipeline.animate`'s "clips".
 
     Finished frames enter through core's noise mask, which shows them to the model at every step's own noise, from the
     noise they started from. Raises InputError for a length that the model cannot take.

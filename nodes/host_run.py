@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import AnimationModel, ModelConfig
-from ..sampling.conditions import selected
+from ..pipeline.conditions import selected
 from .host_checks import check_has_reference
 from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
 from .host_kept import plain_where_kept
@@ -112,7 +112,7 @@ def _keep_scene(
 ) -> tuple[Tensor, Tensor | None]:
     """Return latent image and noise mask (F, …, h, w) that keep the scene where the weights have no environment input.
 
-    As `sampling.animate.KeptScene`: outside the formulated mask core puts the driving video's latents back, at every
+    As `pipeline.animate.KeptScene`: outside the formulated mask core puts the driving video's latents back, at every
     step's noise. Inside, the latents given stay what sampling starts from. A noise mask of the user's still holds.
     """
     if config.environment:

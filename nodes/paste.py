@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..sampling.paste_back import paste_back
+from ..pipeline.paste_back import paste_back
 from .inputs import checked_image, mask_of, same_frames
 from .kinds import rare, schema
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec
 from ..models.model import AnimationModel
-from ..sampling.conditions import environment_frames, latent_mask, object_latents, selected
+from ..pipeline.conditions import environment_frames, latent_mask, object_latents, selected
 from ..sampling.schedules import alphas_cumprod
 from . import losses
 from .recipe import Recipe, StageRecipe, TimestepRecipe

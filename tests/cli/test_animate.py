@@ -8,7 +8,7 @@ import pytest
 from inhabit.media import read_pose, read_video, write_lossless, write_pose, write_video
 from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
-from inhabit.sampling.inputs import InputFiles, load_inputs
+from inhabit.pipeline.inputs import InputFiles, load_inputs
 
 from ..media.sound import sound_packets, video_with_sound
 from .conftest import figure_with_a_hand

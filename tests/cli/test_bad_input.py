@@ -11,7 +11,7 @@ import pytest
 import torch
 from inhabit.cli import main
 from inhabit.media import read_video, write_image, write_lossless, write_video
-from inhabit.sampling import request
+from inhabit.pipeline import request
 from safetensors.torch import save_file
 
 ROOT = Path(__file__).resolve().parents[2]

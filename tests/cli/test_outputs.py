@@ -9,7 +9,7 @@ from inhabit.cli import main
 from inhabit.errors import InputError
 from inhabit.media import read_video, write_image, write_lossless
 from inhabit.media.outputs import check_output
-from inhabit.sampling import request
+from inhabit.pipeline import request
 
 from .conftest import FRAMES, HEIGHT, WIDTH
 

@@ -8,7 +8,7 @@ import pytest
 from inhabit.media import read_pose, write_lossless, write_pose, write_video
 from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
-from inhabit.sampling.inputs import InputFiles, load_inputs
+from inhabit.pipeline.inputs import InputFiles, load_inputs
 
 from .conftest import FRAMES, HEIGHT, WIDTH, figure_with_a_hand
 

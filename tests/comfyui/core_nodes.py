@@ -28,7 +28,7 @@ import comfy_extras.nodes_model_merging as merging
 from inhabit.models import PRESETS
 from inhabit.nodes import conditions, host
 from inhabit.nodes.folders import register_model_folders
-from inhabit.sampling.animate import project_reference
+from inhabit.pipeline.animate import project_reference
 from inhabit.weights import BUNDLED
 from inhabit.weights.companions import clip_pixels, image_context
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -240,7 +240,7 @@ def sd15_like() -> dict[str, object]:
 
 
 def animation_guider(folder: Path) -> dict[str, float]:
-    """Inhabit Animation Guider and Context Windows on a model with cross-attention, against `sampling.animate`."""
+    """Inhabit Animation Guider and Context Windows on a model with cross-attention, against `pipeline.animate`."""
     run.FRAMES = 8
     report, context = {}, embedding(5)[None]
     for without in (("motion",), ("reference", "motion")):

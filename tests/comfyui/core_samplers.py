@@ -20,7 +20,7 @@ import comfy.sample
 import comfy.samplers
 from inhabit.nodes import host_sampling
 from inhabit.nodes.folders import register_model_folders
-from inhabit.sampling.animate import WindowDenoiser, encode_conditions, project_reference
+from inhabit.pipeline.animate import WindowDenoiser, encode_conditions, project_reference
 from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod
 
 FRAMES, STEPS, MANY = 2, 5, 20

@@ -24,9 +24,9 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
-from inhabit.sampling.animate import animate, initial_noise
-from inhabit.sampling.conditions import DrivingConditions, environment_frames, object_frames
-from inhabit.sampling.paste_back import paste_back
+from inhabit.pipeline.animate import animate, initial_noise
+from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
+from inhabit.pipeline.paste_back import paste_back
 from inhabit.sampling.reference_noise import diffuse_reference
 from inhabit.sampling.schedules import alphas_cumprod, trailing_timesteps
 from inhabit.sampling.windows import step_windows

@@ -1,5 +1,5 @@
 """Runs in a process of its own, with ComfyUI on the path: one tiny model through ComfyUI's samplers and through
-`sampling.animate`. Prints what `test_latents.py` checks, as JSON.
+`pipeline.animate`. Prints what `test_latents.py` checks, as JSON.
 
     PYTHONPATH=<ComfyUI> python tests/comfyui/latents.py FOLDER
 """
@@ -28,7 +28,7 @@ from inhabit.models import PRESETS, LatentCodec  # noqa: E402
 from inhabit.nodes import conditions, host, host_conds, host_run, host_sampling  # noqa: E402
 from inhabit.nodes.folders import register_model_folders  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
-from inhabit.sampling import DrivingConditions, animate  # noqa: E402
+from inhabit.pipeline import DrivingConditions, animate  # noqa: E402
 from inhabit.weights import load, load_codec  # noqa: E402
 from tiny import EPSILON, VERSION_1, tiny_checkpoint  # noqa: E402
 
@@ -64,7 +64,7 @@ def conditioning(vae, reference: torch.Tensor, given: DrivingConditions, skeleto
 
 
 def command_line(model, codec, reference, given: DrivingConditions, guidance: float, **more) -> torch.Tensor:
-    """Return the latents that `sampling.animate` decodes."""
+    """Return the latents that `pipeline.animate` decodes."""
     seen = []
     recording = LatentCodec(codec.vae, scale=codec.scale, downscale=codec.downscale)
     recording.decode = lambda latents: (seen.append(latents), codec.decode(latents))[1]

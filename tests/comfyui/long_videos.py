@@ -26,7 +26,7 @@ from comfy_extras.nodes_custom_sampler import KSamplerSelect, RandomNoise, Sampl
 from inhabit.nodes import host, host_run, host_sampling
 from inhabit.nodes.guider import InhabitAnimationGuider
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler
-from inhabit.sampling import DrivingConditions
+from inhabit.pipeline import DrivingConditions
 
 import nodes  # isort: skip
 

@@ -1,5 +1,5 @@
 """Runs in a process of its own, with ComfyUI on the path: a LoRA of peft through Inhabit LoRA Loader, and through
-`sampling.animate` on the network that peft merged, both as `lora_files.py` wrote them. Prints what `test_loras.py`
+`pipeline.animate` on the network that peft merged, both as `lora_files.py` wrote them. Prints what `test_loras.py`
 checks, as JSON.
 
     PYTHONPATH=<ComfyUI> python tests/comfyui/loras.py FOLDER

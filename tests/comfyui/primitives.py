@@ -1,5 +1,5 @@
 """Runs in a process of its own, with ComfyUI on the path: HIA's sampling in single nodes, through core's samplers and
-through `sampling.animate`. Prints what `test_primitives.py` checks, as JSON.
+through `pipeline.animate`. Prints what `test_primitives.py` checks, as JSON.
 
     PYTHONPATH=<ComfyUI> python tests/comfyui/primitives.py FOLDER
 """

@@ -1,4 +1,4 @@
-"""ComfyUI's samplers and `sampling.animate` draw the same latents."""
+"""ComfyUI's samplers and `pipeline.animate` draw the same latents."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from inhabit.perception import (
     override_sharpness,
     shape_agnostic_mask,
 )
-from inhabit.sampling.paste_back import paste_back
+from inhabit.pipeline.paste_back import paste_back
 from inhabit.scenes import render_scene
 from PIL import Image
 

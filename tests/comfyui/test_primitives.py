@@ -1,4 +1,4 @@
-"""HIA's sampling in single nodes gives the latents of `sampling.animate`."""
+"""HIA's sampling in single nodes gives the latents of `pipeline.animate`."""
 
 from __future__ import annotations
 

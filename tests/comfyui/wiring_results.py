@@ -14,8 +14,8 @@ from wiring_cases import FRAMES, HEIGHT, LONG, WIDTH
 from inhabit.media import read_image
 from inhabit.nodes import host, host_conds
 from inhabit.perception import blur_maps, measure_hand_blur
-from inhabit.sampling import DrivingConditions, animate
-from inhabit.sampling.inputs import fit_reference
+from inhabit.pipeline import DrivingConditions, animate
+from inhabit.pipeline.inputs import fit_reference
 from inhabit.weights import load, load_codec, save
 from PIL import Image
 
@@ -117,7 +117,7 @@ def _normalised(frame: dict, width: int, height: int) -> dict:
 
 
 def _command_line(wires: Wires, **changed) -> torch.Tensor:
-    """Return the latents that `sampling.animate` decodes."""
+    """Return the latents that `pipeline.animate` decodes."""
     given = DrivingConditions(
         wires.driving,
         wires.mask,

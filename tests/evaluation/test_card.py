@@ -93,7 +93,7 @@ def test_switches_can_be_left_out(known_model, tmp_path):
 def test_conditions_are_those_of_the_command_line(tmp_path):
     """The card makes its conditions in memory, `inhabit animate` from files: both must tell the model the same."""
     from inhabit.models import ModelConfig
-    from inhabit.sampling.inputs import InputFiles, load_inputs
+    from inhabit.pipeline.inputs import InputFiles, load_inputs
     from inhabit.scenes import render_scene
     from inhabit.scenes.files import write_scene
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from inhabit.errors import InputError
 from inhabit.perception import dilate, feather, inside, mask_preview, shape_agnostic_mask
-from inhabit.sampling import DrivingConditions
-from inhabit.sampling.conditions import environment_frames, latent_mask, object_frames, selected
-from inhabit.sampling.paste_back import paste_back
+from inhabit.pipeline import DrivingConditions
+from inhabit.pipeline.conditions import environment_frames, latent_mask, object_frames, selected
+from inhabit.pipeline.paste_back import paste_back
 
 HEIGHT, WIDTH = 50, 64
 

@@ -19,7 +19,7 @@ from inhabit.sampling.schedules import (
     trailing_timesteps,
 )
 
-from .conftest import alpha_bar
+from ..pipeline.conftest import alpha_bar
 
 CONFIGS = [
     ScheduleConfig(betas=kind, zero_terminal_snr=zero, prediction=prediction)

@@ -6,7 +6,7 @@ import torch
 from inhabit.errors import InputError
 from inhabit.models import PRESETS
 from inhabit.perception import measure_hand_blur
-from inhabit.sampling.inputs import MEASURED, InputFiles, load_inputs
+from inhabit.pipeline.inputs import MEASURED, InputFiles, load_inputs
 from inhabit.scenes import SceneRenderer, render_scene
 from inhabit.scenes.files import write_scene
 from inhabit.training import Trainer, load_recipe

@@ -10,7 +10,7 @@ from inhabit.errors import InputError
 from inhabit.media import to_float, write_pose
 from inhabit.models import PRESETS
 from inhabit.models.config import LatentConfig
-from inhabit.sampling.inputs import InputFiles, load_inputs
+from inhabit.pipeline.inputs import InputFiles, load_inputs
 from inhabit.scenes import render_scene
 from inhabit.weights import companions as external
 from inhabit.weights.companions import clip_pixels, image_context, load_vae

@@ -8,7 +8,7 @@ import pytest
 import torch
 from inhabit.errors import InputError
 from inhabit.models.config import ModelConfig
-from inhabit.sampling.conditions import environment_frames, latent_mask, motion_inputs, object_frames
+from inhabit.pipeline.conditions import environment_frames, latent_mask, motion_inputs, object_frames
 
 from .conftest import TINY, drive
 

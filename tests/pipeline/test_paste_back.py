@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.sampling.paste_back import STEADY_FRAMES, paste_back
+from inhabit.pipeline.paste_back import STEADY_FRAMES, paste_back
 
 SIZE, FRAMES = 64, 13
 

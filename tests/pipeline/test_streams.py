@@ -8,10 +8,11 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from inhabit.sampling import DrivingConditions, WindowAverage, animate
-from inhabit.sampling.fitting import fitted, frame_numbers
-from inhabit.sampling.paste_back import paste_back, pasted_back
-from inhabit.sampling.streams import LazyFrames, ReadAgain, packed
+from inhabit.pipeline import DrivingConditions, animate
+from inhabit.pipeline.fitting import fitted, frame_numbers
+from inhabit.pipeline.paste_back import paste_back, pasted_back
+from inhabit.pipeline.streams import LazyFrames, ReadAgain, packed
+from inhabit.sampling import WindowAverage
 
 from .conftest import drive
 

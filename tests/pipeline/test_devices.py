@@ -3,7 +3,7 @@
 import pytest
 import torch
 from inhabit.models.autoencoder import LatentCodec, PatchAutoencoder
-from inhabit.sampling import animate
+from inhabit.pipeline import animate
 
 from .conftest import TINY, drive
 

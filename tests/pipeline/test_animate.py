@@ -9,7 +9,8 @@ import torch
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel
 from inhabit.models.config import ScheduleConfig
-from inhabit.sampling import DrivingConditions, animate, environment_frames, initial_noise, make_scheduler
+from inhabit.pipeline import DrivingConditions, animate, environment_frames, initial_noise
+from inhabit.sampling import make_scheduler
 
 from .conftest import TINY, KnownAnswer, alpha_bar, drive
 from .live_tensors import LiveTensors

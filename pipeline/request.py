@@ -15,13 +15,13 @@ from ..errors import InputError
 from ..media import write_lossless, write_video
 from ..media.outputs import check_output
 from ..models import LatentCodec, ModelConfig
+from ..sampling.schedules import gamma_for
 from ..weights import checkpoint_file, load, load_codec, read_config
 from ..weights.companions import image_context, load_vae
 from .animate import LongVideo, Settings, decoded, sample_latents
 from .conditions import DrivingConditions
 from .inputs import InputFiles, Inputs, open_inputs, with_neighbours
 from .paste_back import paste_back, pasted_back
-from .schedules import gamma_for
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -16,7 +16,7 @@ from inhabit.models.config import (
     UNetConfig,
 )
 from inhabit.models.model import AnimationModel
-from inhabit.sampling import DrivingConditions
+from inhabit.pipeline import DrivingConditions
 from torch import nn
 
 TINY = ModelConfig(

@@ -19,13 +19,13 @@ from ..models.autoencoder import LatentCodec
 from ..models.config import ModelConfig
 from ..models.model import AnimationModel
 from ..models.unet import KeysValues
+from ..sampling.guidance import guide, needs_unconditional
+from ..sampling.reference_noise import diffuse_reference
+from ..sampling.schedules import TrailingDDIMScheduler, make_scheduler
+from ..sampling.windows import WindowAverage, step_windows, windows
 from .conditions import DrivingConditions, check_size, log_unused, motion_inputs, selected
 from .encoded import EncodedConditions, encode_conditions
-from .guidance import guide, needs_unconditional
-from .reference_noise import diffuse_reference
-from .schedules import TrailingDDIMScheduler, make_scheduler
 from .streams import chunks
-from .windows import WindowAverage, step_windows, windows
 
 LongVideo = Literal["windows", "clips"]
 Mechanism = Literal["reference", "motion", "environment", "objects", "temporal"]
