@@ -4,7 +4,7 @@
 #               those that COMFYUI_DIR names (several with a colon between them)
 # make bench    speed and memory next to diffusers' own UNetMotionModel
 # make card     the bundled model's numbers over 16 held-out scenes
-# make comfyui  gives each of these checkouts an environment of its own for tests/comfyui, or says how to get one
+# make comfyui  gives each of these checkouts that has no virtual environment one for tests/comfyui; others stay as they are
 
 PYTHON ?= python3
 WORKERS ?= 2

@@ -6,8 +6,7 @@ from comfy_api.latest import io
 
 from . import host_guider
 from .inputs import checked_conditioning, number
-from .kinds import schema
-from .sampler import CATEGORY
+from .kinds import CFG, SAMPLING, schema
 
 
 class InhabitAnimationGuider(io.ComfyNode):
@@ -18,7 +17,7 @@ class InhabitAnimationGuider(io.ComfyNode):
         return schema(
             node_id="InhabitAnimationGuider",
             display_name="Inhabit Animation Guider",
-            category=CATEGORY,
+            category=SAMPLING,
             search_aliases=["cfg guider", "animation-cfg", "classifier-free guidance", "hia"],
             description="Guidance towards reference and motion: the negative side goes without both, even where the "
             "same conditioning is wired to both sides. For SamplerCustomAdvanced.",
@@ -29,15 +28,7 @@ class InhabitAnimationGuider(io.ComfyNode):
                     "negative",
                     tooltip="Environment and objects; of the positive one, reference and motion are taken out.",
                 ),
-                io.Float.Input(
-                    "cfg",
-                    default=1.0,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="How strongly reference and motion are followed. 1 needs half the time and suits "
-                    "inhabit-puppets; about 3.5 suits full-size models.",
-                ),
+                io.Float.Input("cfg", **CFG),
             ],
             outputs=[io.Guider.Output("guider")],
         )

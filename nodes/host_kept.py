@@ -26,6 +26,6 @@ def remember_plain(noise: Tensor, options: dict) -> None:
 
 
 def plain_where_kept(noise: Tensor, options: dict, mask: Tensor | None) -> Tensor:
-    """Return the noise of a run, plain where the noise mask (F, …, h, w) keeps what is there."""
+    """Return the noise of a run, plain where a mask (F, …, h, w) that its NOISE has not seen keeps what is there."""
     plain = options.pop(PLAIN, None)
     return noise if plain is None or mask is None else torch.lerp(plain.to(noise), noise, mask.to(noise))

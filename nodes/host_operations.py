@@ -8,7 +8,7 @@ from torch import nn
 
 
 def operations_for(dtype: torch.dtype, cast_to: torch.dtype | None):
-    """Return the layers that core picks for weights of `dtype` which are cast to another type, if that is one.
+    """Return the layers that core picks for weights of `dtype`, cast to `cast_to` as they are used, if that is given.
 
     With dynamic VRAM, what ComfyUI does by default on NVIDIA since 2026, core's layers have no weights until they are
     loaded, unless their class loads them by a method of its own. Ours do: they are laid out first, then filled, checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import torch
 from torch import Tensor
@@ -73,8 +74,10 @@ def start_run(
     tell = begins(options)
     _drop_unused(config, conds, tell)
     _share_what_stays(config, guider.conds)
-    latent_image, denoise_mask = _keep_scene(config, conds, latent_image, denoise_mask, tell)
-    noise = plain_where_kept(noise, options, denoise_mask)
+    latent_image, drawn = _keep_scene(config, conds, latent_image, tell)
+    noise = plain_where_kept(noise, options, drawn)
+    masks = [mask for mask in (denoise_mask, drawn) if mask is not None]
+    denoise_mask = math.prod(masks) if masks else None
     run = Run(extra_args.get("seed") or 0)
     _read_references(run, hosted, conds, guider.model_patcher.load_device)
     options[RUN] = run
@@ -108,23 +111,22 @@ def _share_what_stays(config: ModelConfig, conds: dict[str, list[dict]]) -> None
 
 
 def _keep_scene(
-    config: ModelConfig, conds: list[dict], latent_image: Tensor, denoise_mask: Tensor | None, tell: bool
+    config: ModelConfig, conds: list[dict], latent_image: Tensor, tell: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return latent image and noise mask (F, …, h, w) that keep the scene where the weights have no environment input.
 
     As `pipeline.animate.KeptScene`: outside the formulated mask core puts the driving video's latents back, at every
-    step's noise. Inside, the latents given stay what sampling starts from. A noise mask of the user's still holds.
+    step's noise. Inside, the latents given stay what sampling starts from. None: the mask keeps nothing.
     """
     if config.environment:
-        return latent_image, denoise_mask
+        return latent_image, None
     scenes = [(cond.pop(ENVIRONMENT), cond.pop(MASK)) for cond in conds if ENVIRONMENT in cond]
     if not scenes:
-        return latent_image, denoise_mask
+        return latent_image, None
     if tell:
         logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
     scene, mask = (cond.cond.to(latent_image) for cond in scenes[0])
-    latent_image = torch.where(selected(mask), latent_image, scene)
-    return latent_image, mask if denoise_mask is None else mask * denoise_mask
+    return torch.where(selected(mask), latent_image, scene), mask
 
 
 def _read_references(run: Run, hosted, conds: list[dict], device: torch.device) -> None:

@@ -45,6 +45,15 @@ def sigmas_for(patcher: comfy.model_patcher.ModelPatcher, scheduler: str, steps:
     return comfy.samplers.calculate_sigmas(patcher.get_model_object(SAMPLING), scheduler, steps)
 
 
+def own_steps(patcher, steps: int) -> int:
+    """Return `steps`, for 0 the model's own number. Raises InputError for 0 with a model that has none."""
+    if steps != 0:
+        return steps
+    if not isinstance(getattr(patcher, "model", None), HostedModel):
+        raise InputError("steps is 0, the model's own number, which only Inhabit's models have; give 1 to 1000")
+    return model_config(patcher).sampling.steps
+
+
 def check_length(patcher: comfy.model_patcher.ModelPatcher, length: int) -> None:
     """Raise InputError for a window or clip longer than a MODEL of ours takes."""
     longest = model_config(patcher).unet.motion_modules.max_frames

@@ -49,7 +49,7 @@ def tensors_for_saving(model, denoiser: dict[str, Tensor] | None) -> dict[str, T
         own[name] = tensor if tensor.is_contiguous() else tensor.to("cpu").contiguous()
     for name, tensor in _reference(model).items():
         own[REFERENCE + name] = tensor
-    first = sorted(own, key=lambda name: not name.startswith(DENOISER))  # of what is shared the first is kept as it is
+    first = sorted(own, key=lambda name: not name.startswith(DENOISER))  # shared tensors are copied but for the first
     return apart({name: own[name] for name in first})
 
 

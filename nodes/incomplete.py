@@ -18,11 +18,13 @@ REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 
 def incomplete_extension(error: Exception) -> ComfyExtension:
     """Return an extension of one node, found by searching for Inhabit, and log the same; `error` is the import's."""
+    raised = " ".join(str(error).split())
     line = (
-        f"Inhabit's nodes cannot be loaded: {error}. Install what they need with ComfyUI's own Python, then restart "
+        f"Inhabit's nodes cannot be loaded: {raised}. Install what they need with ComfyUI's own Python, then restart "
         f'ComfyUI: "{sys.executable}" -m pip install -r "{REQUIREMENTS}"'
     )
     logger.error(line)
+    logger.debug("what was raised", exc_info=error)
 
     class InhabitIncomplete(io.ComfyNode):
         @classmethod

@@ -7,6 +7,25 @@ import inspect
 from comfy_api.latest import io
 
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
+SAMPLING = "Inhabit/sampling"  # a category
+
+# Inputs of several nodes.
+WIDTH_AND_HEIGHT = {"default": 512, "min": 8, "max": 8192, "step": 8, "tooltip": "Of the driving video, in pixels."}
+OWN = 0  # of steps and length: the model's own number
+STEPS = {
+    "default": OWN,
+    "min": OWN,
+    "max": 1000,
+    "tooltip": "Denoising steps. 0: the model's own number, 3 for inhabit-puppets and 25 for full-size models.",
+}
+CFG = {
+    "default": 1.0,
+    "min": 0.0,
+    "max": 30.0,
+    "step": 0.1,
+    "tooltip": "How strongly reference and motion are followed. 1 needs half the time and suits inhabit-puppets; about "
+    "3.5 suits full-size models.",
+}
 
 
 def schema(**fields) -> io.Schema:

@@ -9,6 +9,8 @@ from ..perception import held, mask_preview, shape_agnostic_mask
 from .inputs import checked_image, checked_mask, same_frames
 from .kinds import rare, schema
 
+BLOCKS = {"default": 0, "min": 0, "max": 512}
+
 
 class InhabitShapeAgnosticMask(io.ComfyNode):
     """Animate Anyone 2, §3.2, equation 2."""
@@ -37,22 +39,8 @@ class InhabitShapeAgnosticMask(io.ComfyNode):
                     max=512,
                     tooltip="About how large a block is in pixels, where no number of blocks is given.",
                 ),
-                rare(
-                    io.Int.Input,
-                    "blocks_high",
-                    default=0,
-                    min=0,
-                    max=512,
-                    tooltip="Blocks over the height; 0: by block_px.",
-                ),
-                rare(
-                    io.Int.Input,
-                    "blocks_wide",
-                    default=0,
-                    min=0,
-                    max=512,
-                    tooltip="Blocks over the width; 0: by block_px.",
-                ),
+                rare(io.Int.Input, "blocks_high", **BLOCKS, tooltip="Blocks over the height; 0: by block_px."),
+                rare(io.Int.Input, "blocks_wide", **BLOCKS, tooltip="Blocks over the width; 0: by block_px."),
                 io.Boolean.Input(
                     "stable", default=False, tooltip="One grid for the whole clip, so that the blocks do not flicker."
                 ),

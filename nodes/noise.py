@@ -6,8 +6,7 @@ from comfy_api.latest import io
 
 from . import host_noise
 from .inputs import checked_latent
-from .kinds import schema
-from .sampler import CATEGORY
+from .kinds import SAMPLING, schema
 
 
 class InhabitReferenceNoise(io.ComfyNode):
@@ -18,7 +17,7 @@ class InhabitReferenceNoise(io.ComfyNode):
         return schema(
             node_id="InhabitReferenceNoise",
             display_name="Inhabit Reference Noise",
-            category=CATEGORY,
+            category=SAMPLING,
             search_aliases=["random noise", "init noise", "initial noise", "hia"],
             description="Noise with the reference's picture under it, as at the model's last timestep. For "
             "SamplerCustomAdvanced with an empty latent. Models of zero terminal SNR, as inhabit-puppets, were trained "

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
+from torch import Tensor
 
+from ..errors import InputError
 from ..models.config import TYPICAL_SHARPNESS
 from ..perception import blur_maps, face_crops, hand_face_regions, measure_hand_blur, override_sharpness
 from . import host
 from .inputs import check_video, checked_image, checked_poses
-from .kinds import PoseKeypoint, rare, schema
-
-WIDTH_AND_HEIGHT = {"default": 512, "min": 8, "max": 8192, "step": 8, "tooltip": "Of the driving video, in pixels."}
+from .kinds import WIDTH_AND_HEIGHT, PoseKeypoint, rare, schema
 
 
 class InhabitHandFaceRegions(io.ComfyNode):
@@ -64,13 +64,21 @@ class InhabitHandFaceRegions(io.ComfyNode):
     @classmethod
     def execute(cls, pose, width: int, height: int, dilation: float, image=None, face_size: int = 512) -> io.NodeOutput:
         poses = checked_poses(pose)
-        faces = ExecutionBlocker("face_crop needs the image input")
         if image is not None:
             image = checked_image(image, "image")
             check_video("image", image, len(poses), width, height)
-            faces = face_crops(poses, image, face_size)
         regions = hand_face_regions(poses, width, height, dilation)
-        return io.NodeOutput(regions.hands, regions.face, regions.contact, faces)
+        return io.NodeOutput(regions.hands, regions.face, regions.contact, _faces(poses, image, face_size))
+
+
+def _faces(poses: list[dict], image: Tensor | None, size: int) -> Tensor | ExecutionBlocker:
+    """Return pictures of the face, or what stops the nodes behind this output alone and says why."""
+    if image is None:
+        return ExecutionBlocker("face_crop needs the image input")
+    try:
+        return face_crops(poses, image, size)
+    except InputError as error:  # nobody's face: the masks are good all the same
+        return ExecutionBlocker(f"face_crop: {error}")
 
 
 class InhabitMotionBlur(io.ComfyNode):
@@ -100,7 +108,7 @@ class InhabitMotionBlur(io.ComfyNode):
                 io.Model.Input(
                     "model",
                     optional=True,
-                    tooltip="What counts as sharp is what it was trained with; without it, as for inhabit-puppets.",
+                    tooltip="Its training says what counts as sharp: connect any model but inhabit-puppets.",
                 ),
             ],
             outputs=[

@@ -4,31 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..errors import InputError
 from . import host, host_clips, host_sampling
 from .inputs import chosen, number
-from .kinds import rare, schema
+from .kinds import CFG, OWN, SAMPLING, STEPS, rare, schema
 
-CATEGORY = "Inhabit/sampling"
 LENGTH_TOOLTIP = "Frames denoised together, at most as many as the model was trained on (16 suits inhabit-puppets)."
-OWN = 0  # of steps and length: the model's own number
-STEPS = {
-    "default": OWN,
-    "min": OWN,
-    "max": 1000,
-    "tooltip": "Denoising steps. 0: the model's own number, 3 for inhabit-puppets and 25 for full-size models.",
-}
 OVERLAP_TOOLTIP = "Frames that neighbouring windows share. More is smoother and slower."
 LONG_VIDEO = ["windows", "clips"]
-
-
-def own_steps(model, steps: int) -> int:
-    """Return `steps`, for 0 the model's own number. Raises InputError for 0 with a model that has none."""
-    if steps != OWN:
-        return steps
-    if not isinstance(getattr(model, "model", None), host.HostedModel):
-        raise InputError("steps is 0, the model's own number, which only Inhabit's models have; give 1 to 1000")
-    return host.model_config(model).sampling.steps
 
 
 class InhabitContextWindows(io.ComfyNode):
@@ -39,7 +21,7 @@ class InhabitContextWindows(io.ComfyNode):
         return schema(
             node_id="InhabitContextWindows",
             display_name="Inhabit Context Windows",
-            category=CATEGORY,
+            category=SAMPLING,
             search_aliases=["sliding window", "long video", "context options"],
             description="Long videos: overlapping windows of frames, averaged at every step. For KSampler and others.",
             inputs=[
@@ -72,7 +54,7 @@ class InhabitWindowedSampler(io.ComfyNode):
         return schema(
             node_id="InhabitWindowedSampler",
             display_name="Inhabit Windowed Sampler",
-            category=CATEGORY,
+            category=SAMPLING,
             search_aliases=[
                 "animate",
                 "animate anyone",
@@ -105,15 +87,7 @@ class InhabitWindowedSampler(io.ComfyNode):
                     tooltip="Of the initial noise and the window offsets.",
                 ),
                 io.Int.Input("steps", **STEPS),
-                io.Float.Input(
-                    "cfg",
-                    default=1.0,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="How strongly reference and motion are followed. 1 needs half the time and suits "
-                    "inhabit-puppets; about 3.5 suits full-size models.",
-                ),
+                io.Float.Input("cfg", **CFG),
                 rare(
                     io.Combo.Input,
                     "sampler",
@@ -168,7 +142,7 @@ class InhabitWindowedSampler(io.ComfyNode):
         chosen(scheduler, host_sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
         host_sampling.check_inputs(model, positive, negative, latent)
-        sigmas = host_sampling.sigmas_for(model, scheduler, own_steps(model, steps))
+        sigmas = host_sampling.sigmas_for(model, scheduler, host_sampling.own_steps(model, steps))
         how = host_sampling.Sampling(number(cfg, "cfg"), sampler, sigmas, seed)
         length = host.model_config(model).sampling.window if length == OWN else length
         if long_video == "clips":

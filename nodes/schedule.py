@@ -5,10 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..errors import InputError
-from . import host_schedule
+from . import host_sampling, host_schedule
 from .inputs import checked_latent
-from .kinds import schema
-from .sampler import CATEGORY, STEPS, own_steps
+from .kinds import SAMPLING, STEPS, schema
 
 AUTOMATIC = 0.0  # γ by the size of the latent
 
@@ -21,10 +20,10 @@ class InhabitShiftedSNR(io.ComfyNode):
         return schema(
             node_id="InhabitShiftedSNR",
             display_name="Inhabit Shifted SNR",
-            category=CATEGORY,
+            category=SAMPLING,
             search_aliases=["noise schedule", "model sampling", "zero terminal snr", "high resolution", "hia"],
-            description="More noise at every step than the model was trained with there: large pictures hide less "
-            "under the noise of small ones. The network is told step t and given the noise of a later step. For "
+            description="Adds noise at every step beyond what the model was trained with, since the same noise "
+            "hides less of a large picture. The network is told step t and given the noise of a later step. For "
             "Inhabit's models and any with discrete noise levels (Stable Diffusion 1.5, 2, XL).",
             inputs=[
                 io.Model.Input("model", tooltip="The model whose schedule is shifted; flow models have none."),
@@ -60,7 +59,7 @@ class InhabitTrailingSigmas(io.ComfyNode):
         return schema(
             node_id="InhabitTrailingSigmas",
             display_name="Inhabit Trailing Sigmas",
-            category=CATEGORY,
+            category=SAMPLING,
             search_aliases=["scheduler", "timesteps", "zero terminal snr", "basic scheduler"],
             description="Steps that begin at the noisiest one the model was trained on. For SamplerCustomAdvanced.",
             inputs=[
@@ -72,4 +71,4 @@ class InhabitTrailingSigmas(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, steps: int) -> io.NodeOutput:
-        return io.NodeOutput(host_schedule.trailing_sigmas(model, own_steps(model, steps)))
+        return io.NodeOutput(host_schedule.trailing_sigmas(model, host_sampling.own_steps(model, steps)))

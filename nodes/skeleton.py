@@ -7,7 +7,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..perception import render_skeleton, structured_depth
 from .inputs import check_video, checked_depth, checked_poses
-from .kinds import PoseKeypoint, schema
+from .kinds import WIDTH_AND_HEIGHT, PoseKeypoint, schema
 
 
 class InhabitSkeletonRenderer(io.ComfyNode):
@@ -23,10 +23,8 @@ class InhabitSkeletonRenderer(io.ComfyNode):
             description="Draws pose keypoints as skeletons, and keeps depth on the skeleton only (structured depth).",
             inputs=[
                 PoseKeypoint.Input("pose", tooltip="One entry a frame, in pixels or 0…1; missing parts may be empty."),
-                io.Int.Input("width", default=512, min=8, max=8192, step=8, tooltip="Of the driving video, in pixels."),
-                io.Int.Input(
-                    "height", default=512, min=8, max=8192, step=8, tooltip="Of the driving video, in pixels."
-                ),
+                io.Int.Input("width", **WIDTH_AND_HEIGHT),
+                io.Int.Input("height", **WIDTH_AND_HEIGHT),
                 io.Image.Input("depth", optional=True, tooltip="Depth video of this length and size, white is near."),
             ],
             outputs=[

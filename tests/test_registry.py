@@ -29,7 +29,7 @@ def test_the_fields_are_there():
 
 
 def tracked() -> list[str]:
-    """Return the repository's files, by git, or all but its leftovers where this is no repository."""
+    """Return the repository's files, by git, skips where this is no repository."""
     done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     names = done.stdout.split("\0")[:-1] if done.returncode == 0 else []
     if not names:

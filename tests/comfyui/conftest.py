@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from .cores import Core, cores, nothing_found
+from .lora_files import write_loras
 from .server import ComfyServer
+from .tiny import tiny_checkpoint
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -38,3 +41,10 @@ def comfyui(core: Core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
     server = ComfyServer(base, core, dynamic_vram=core.has_dynamic_vram)
     yield server
     server.stop()
+
+
+def tiny_with_loras(folder: Path) -> Path:
+    """Write a tiny model and the LoRAs of it, in `loras`; return the folder."""
+    tiny_checkpoint(folder / "tiny.safetensors")
+    write_loras(folder / "tiny.safetensors", folder / "loras")
+    return folder

@@ -20,6 +20,7 @@ from primitives import Tiny
 # isort: split
 import comfy.memory_management
 import comfy.model_patcher
+import comfy.ops
 import folder_paths
 
 CFG, STEPS = 2.0, 2
@@ -66,6 +67,11 @@ def switch_on() -> None:
     comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
 
 
+def waits() -> bool:
+    """Whether core's layers are built without weights, as they are with dynamic VRAM alone."""
+    return comfy.ops.disable_weight_init.Linear(2, 2).weight is None
+
+
 @torch.inference_mode()
 def main(models: Path, lora: Path) -> dict[str, object]:
     for folder in ("checkpoints", "inhabit"):
@@ -73,9 +79,11 @@ def main(models: Path, lora: Path) -> dict[str, object]:
     folder_paths.models_dir = str(models)
     register_model_folders()
     plain = made(models, lora)
+    before = waits()
     switch_on()
     dynamic = made(models, lora)
     return {
+        "layers wait for their weights": [before, waits()],
         "gaps": {name: run.gap(tensor, dynamic[name]) for name, tensor in plain.items()},
         "spread": {name: float(tensor.std()) for name, tensor in plain.items()},
         "the LoRA changes": run.gap(plain["model"], plain["model with a LoRA"]),

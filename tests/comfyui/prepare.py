@@ -1,9 +1,10 @@
-"""Give every ComfyUI checkout a virtual environment of its own with all that its tests need, or say how to get one.
+"""Give every ComfyUI checkout without a virtual environment one, with all that its tests need, or say how to get one.
 
     python -m tests.comfyui.prepare
 
-What is installed is found out first: where nothing is missing, nothing is downloaded. COMFYUI_FRONTEND names another
-frontend than a checkout asks for, by the checkout's version: "0.33.0=1.58.1", several with blanks between them.
+An environment that was there before is its owner's: what it lacks is said, and nothing is installed into it. Where
+nothing is missing, nothing is downloaded. COMFYUI_FRONTEND names another frontend than a checkout asks for, by the
+checkout's version: "0.33.0=1.58.1", several with blanks between them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .cores import Core, cores
 ROOT = Path(__file__).resolve().parents[2]
 FRONTEND, SOUND, PICTURES = "comfyui-frontend-package", "torchaudio", "opencv-python-headless"
 FIRST = ("torch", "torchvision")  # together, so that their versions fit
+OURS = ".made-for-inhabit-tests"  # in environments that were made here
 # What pip would have to install. OpenCV counts as there whichever of its wheels brings cv2.
 MISSING = """
 import importlib.util, json, sys
@@ -51,17 +53,23 @@ def main() -> None:
 
 
 def prepare(core: Core) -> None:
-    """Make the environment where there is none, and install what is missing."""
+    """Make the environment where there is none, and install what is missing into one that was made here."""
     if core.own_python is None:
         folder = core.folder / ".venv"
         say(f"A virtual environment for ComfyUI {core.version} in {folder}")
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        (folder / OURS).touch()
         core = Core(core.folder)
+    if not (core.python.parent.parent / OURS).exists():
+        lacking = missing(core, [*FIRST, *requirements(core)])
+        state = f"lacks {', '.join(lacking)}: install that to test with it" if lacking else "has all that is needed"
+        say(f"ComfyUI {core.version} at {core.folder}: its own environment is left alone, and {state}.")
+        return
     for lines in (list(FIRST), requirements(core)):
         lacking = missing(core, lines)
         if lacking:
             say(f"ComfyUI {core.version}: {', '.join(lacking)}")
-            pip(core, "install", *lacking)
+            pip_install(core, *lacking)
     sound(core)
     say(f"ComfyUI {core.version} at {core.folder} is ready for tests/comfyui.")
 
@@ -91,12 +99,12 @@ def sound(core: Core) -> None:
         goes_without.touch()
         return
     say(f"ComfyUI {core.version}: {SOUND}")
-    pip(core, "install", SOUND)
+    pip_install(core, SOUND)
 
 
-def pip(core: Core, *words: str) -> None:
-    quiet = "--quiet", "--disable-pip-version-check"
-    subprocess.run([str(core.python), "-m", "pip", words[0], *quiet, *words[1:]], check=True)
+def pip_install(core: Core, *lines: str) -> None:
+    command = [str(core.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *lines]
+    subprocess.run(command, check=True)
 
 
 def say(line: str) -> None:

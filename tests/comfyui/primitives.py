@@ -119,8 +119,22 @@ def kept(tiny: Tiny) -> dict[str, float]:
     whole = noise.generate_noise(latent)
     wanted = torch.where(half.expand_as(alone) == 0, alone, whole)
     report["what a noise mask keeps, under reference noise"] = gap(drawn, wanted)
+    soft = {**latent, "noise_mask": torch.full_like(half, 0.5)}
+    between = Given(torch.lerp(alone, whole, 0.5))
+    drawn = custom(tiny.model, positive, negative, soft, 2.5, noise, make_guider=animation_guider)
+    expected = custom(tiny.model, positive, negative, soft, 2.5, between, make_guider=animation_guider)
+    report["half kept by a noise mask, under reference noise"] = gap(drawn, expected)
     report["the reference noise is other noise by"] = gap(whole, alone)
     return report
+
+
+class Given:
+    """Core's NOISE object for a noise that is known."""
+
+    seed = SEED
+
+    def __init__(self, noise: torch.Tensor) -> None:
+        self.generate_noise = lambda latent: noise
 
 
 def guided(model, positive, negative, latent: dict, guidance: float, noise) -> torch.Tensor:

@@ -16,7 +16,7 @@ import torch
 from inhabit.nodes import host, host_lora
 from inhabit.nodes.folders import register_model_folders
 from inhabit.weights import load, load_codec
-from lora_files import MADE
+from lora_files import ALPHA, MADE, RANK
 from primitives import Tiny
 from safetensors.torch import load_file, save_file
 
@@ -26,7 +26,7 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.sd
 
-CFG, STEPS, SMALL = 2.5, 2, 200_000  # bytes of weights that are loaded where a GPU has no room for more
+CFG, STEPS = 2.5, 2
 NETWORKS = ("denoiser.", "reference.")
 
 
@@ -45,7 +45,7 @@ def halves(whole: Path, folder: Path) -> dict[str, Path]:
     for network in NETWORKS:
         found[network] = folder / f"{network}safetensors"
         own = {name: tensor for name, tensor in tensors.items() if f"base_model.model.{network}" in name}
-        save_file(own, found[network], metadata={"lora_adapter_metadata": json.dumps({"r": 4, "lora_alpha": 10})})
+        save_file(own, found[network], metadata={"lora_adapter_metadata": json.dumps({"r": RANK, "lora_alpha": ALPHA})})
     return found
 
 
@@ -61,8 +61,17 @@ def whole_models(tiny: Tiny, folder: Path) -> dict[str, object]:
     merged = run.command_line(load(folder / "merged.safetensors"), tiny.codec, tiny.reference, tiny.given, CFG)
     again = load(folder / "kept-LoRA.safetensors"), load_codec(folder / "kept-LoRA.safetensors")
     report["LoRA, as peft merges it"] = run.gap(run.command_line(*again, tiny.reference, tiny.given, CFG), merged)
-    report["plain"] = run.gap(drawn(tiny, host.load_model(saved(tiny.model, folder / "kept.safetensors"))), plain)
+    kept = saved(tiny.model, folder / "kept.safetensors")
+    report["plain"] = run.gap(drawn(tiny, host.load_model(kept)), plain)
+    report["plain, tensors"] = changed(kept, folder / "tiny.safetensors")
     return report
+
+
+def changed(kept: Path, original: Path) -> list[str]:
+    """Return the names of the networks' tensors that differ; core writes its own prefix before them."""
+    found = {name.removeprefix("model.diffusion_model."): tensor for name, tensor in load_file(kept).items()}
+    wanted = {name: tensor for name, tensor in load_file(original).items() if not name.startswith("vae.")}
+    return [name for name, tensor in wanted.items() if not torch.equal(found[name], tensor)]
 
 
 def on_a_small_gpu() -> None:

@@ -24,7 +24,9 @@ import comfy.memory_management, comfy.model_patcher
 comfy.memory_management.aimdo_enabled = True
 comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
 NODE_CLASS_MAPPINGS = {{}}
-logging.info("{SWITCHED_ON}")
+import comfy.ops
+if comfy.ops.disable_weight_init.Linear(2, 2).weight is None:
+    logging.info("{SWITCHED_ON}")
 """
 EARLY = "import comfy_aimdo.control; comfy_aimdo.control.init()"  # before core's modules bind the library
 

@@ -39,6 +39,10 @@ def test_all_of_ours_loads_and_draws_the_same(dynamic: Core, report: dict):
     assert min(report["spread"].values()) > 1e-3 and report["the LoRA changes"] > 0.1
 
 
+def test_the_switch_switches(dynamic: Core, report: dict):
+    assert report["layers wait for their weights"] == [False, True]
+
+
 def test_the_patcher_is_a_plain_one(dynamic: Core, report: dict):
     assert report["plain patcher"], "core's dynamic one would look for weights that its own layers load"
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from .conftest import tiny_with_loras
 from .cores import Core
-from .lora_files import write_loras
 from .scripts import run_script
-from .tiny import tiny_checkpoint
 
 ROUNDING = 5e-4  # of weights that core and peft add up in another order, over values of about 1
 
 
 @pytest.fixture(scope="module")
 def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    folder = tmp_path_factory.mktemp("loras")
-    tiny_checkpoint(folder / "tiny.safetensors")
-    write_loras(folder / "tiny.safetensors", folder / "loras")
-    return run_script(core, "loras.py", folder)
+    return run_script(core, "loras.py", tiny_with_loras(tmp_path_factory.mktemp("loras")))
 
 
 @pytest.mark.parametrize("name", ["merged by peft", "half merged", "two halves"])

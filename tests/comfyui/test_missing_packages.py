@@ -18,9 +18,11 @@ import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {names!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+            raise {error}
 sys.meta_path.insert(0, Missing())
 """
+ABSENT = 'ModuleNotFoundError(f"No module named {name!r}", name=name)'
+BROKEN = 'RuntimeError("Failed to import (look up to see its traceback):\\nno such symbol")'
 LOAD = """
 import asyncio, json, logging, sys
 import comfy.cli_args
@@ -39,10 +41,10 @@ SIZE = {"width": 64, "height": 64}
 FRAMES = 2
 
 
-def without(folder: Path, *names: str) -> dict[str, str]:
+def without(folder: Path, *names: str, error: str = ABSENT) -> dict[str, str]:
     """Return the environment of a Python that does not find these packages."""
     folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(BLOCK.format(names=names))
+    (folder / "sitecustomize.py").write_text(BLOCK.format(names=names, error=error))
     return {"PYTHONPATH": str(folder)}
 
 
@@ -102,11 +104,19 @@ def node(class_type: str, **inputs: object) -> dict:
     return {"class_type": class_type, "inputs": inputs}
 
 
-def test_a_missing_package_is_named_in_the_log_and_by_a_node(core: Core, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ABSENT, "No module named 'diffusers'"),
+        (BROKEN, "Failed to import (look up to see its traceback): no such symbol"),
+    ],
+    ids=["absent", "broken"],
+)
+def test_a_missing_package_is_named_in_the_log_and_by_a_node(core: Core, tmp_path: Path, error: str, said: str):
     pack = tmp_path / PACK
     pack.symlink_to(ROOT, target_is_directory=True)
-    found = run_code(core, "-c", LOAD, pack, environment=without(tmp_path / "blocked", "diffusers"))
+    found = run_code(core, "-c", LOAD, pack, environment=without(tmp_path / "blocked", "diffusers", error=error))
     [line] = [line for line in found["lines"] if "nhabit" in line]
-    assert line.startswith("Inhabit's nodes cannot be loaded: No module named 'diffusers'") and "\n" not in line
+    assert line.startswith(f"Inhabit's nodes cannot be loaded: {said}. ") and "\n" not in line
     assert f'"{core.python}" -m pip install -r "{ROOT / "requirements.txt"}"' in line
     assert found["nodes"] == {"InhabitIncomplete": line}

@@ -37,7 +37,7 @@ from .server import PACK, RUN_SECONDS, ComfyServer, failure
 
 WORKFLOWS = ("first-animation", "ksampler")
 
-# id: (inputs, outputs) as design.md has them; MASK and IMAGE by name where there are several
+# id: (inputs, outputs), which workflows that people have rely on; MASK and IMAGE by name where there are several
 CONTRACT = {
     "InhabitModelLoader": (["COMBO"], ["MODEL", "VAE"]),
     "InhabitAssembleModel": (["COMBO", "COMBO", "COMBO"], ["MODEL", "VAE"]),

@@ -125,9 +125,8 @@ def test_the_frontend_shows_it_and_saves_nothing_of_it(comfyui: ComfyServer, loo
         if look == NODES_2 and not page.has_nodes_2():
             pytest.skip(f"the frontend of ComfyUI {comfyui.core.version} has no Nodes 2.0")
         prompt = sampling_with("InhabitWindowedSampler", "clips")
-        inputs_of(prompt, "InhabitWindowedSampler")["seed"] = 77 + LOOKS.index(
-            look
-        )  # not what ComfyUI has in its cache
+        seed = 77 + LOOKS.index(look)  # not what ComfyUI has in its cache
+        inputs_of(prompt, "InhabitWindowedSampler")["seed"] = seed
         page.load_api(prompt, "preview")
         page.page.evaluate(FIX_SEEDS)
         page.page.evaluate(CENTRE)

@@ -20,6 +20,7 @@ SAME += [
 ]
 SAME += [f"guider and windowed sampler, {model}" for model in MODELS]
 SAME += ["a kept scene under reference noise", "what a noise mask keeps, under reference noise"]
+SAME += ["half kept by a noise mask, under reference noise"]
 SIGMAS = ["trailing", "trailing, shifted", "auto of a small latent", "auto of a large latent", "stable diffusion"]
 
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from .conftest import tiny_with_loras
 from .cores import Core
-from .lora_files import write_loras
 from .scripts import run_script
-from .tiny import tiny_checkpoint
 
-ROUNDING = 5e-4  # of weights that are added up in another order, over values of about 1
+ROUNDING = 5e-4  # of weights added up in another order or lying otherwise in memory, over values of about 1
 
 
 @pytest.fixture(scope="module")
 def report(core: Core, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    folder = tmp_path_factory.mktemp("saving")
-    tiny_checkpoint(folder / "tiny.safetensors")
-    write_loras(folder / "tiny.safetensors", folder / "loras")
-    return run_script(core, "saving.py", folder)
+    return run_script(core, "saving.py", tiny_with_loras(tmp_path_factory.mktemp("saving")))
 
 
 @pytest.mark.parametrize("part", ["LoRA", "denoiser.", "reference."])
 def test_a_saved_model_draws_what_the_model_with_its_lora_draws(report: dict, part: str):
-    assert report["whole"][part] <= 1e-5 and report["whole"][f"{part} changes"] > 0.01
+    assert report["whole"][part] <= ROUNDING and report["whole"][f"{part} changes"] > 0.01
 
 
 def test_and_it_is_the_network_that_peft_merges(report: dict):
@@ -31,7 +27,7 @@ def test_and_it_is_the_network_that_peft_merges(report: dict):
 
 def test_a_model_without_a_lora_is_saved_without(report: dict):
     """After others with the same networks were."""
-    assert report["whole"]["plain"] == 0
+    assert report["whole"]["plain, tensors"] == [] and report["whole"]["plain"] <= ROUNDING
 
 
 def test_patches_of_weights_that_are_not_loaded(report: dict):

@@ -163,6 +163,7 @@ FRAME_BY_FRAME = (*DRAWN, "InhabitShapeAgnosticMask", *CONDITIONS, "InhabitPaste
 GAPS = {
     **dict.fromkeys(odd(), EXACT),
     **dict.fromkeys(("nobody, skeleton", "nobody, regions", "nobody, sharpness", "sigmas empty"), EXACT),
+    **dict.fromkeys(("nobody, regions with a video", "nobody, face_crop", "no video, face_crop"), EXACT),
     "sharpness as the model was trained": EXACT,
     **dict.fromkeys((f"normalised pose, {node}" for node in DRAWN), 1 / 255 + EXACT),
     **dict.fromkeys(("one frame", "windows of one frame", "overlap of a frame less than the window"), SAMPLED),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from inhabit.media import read_video, to_float, write_lossless
 from inhabit.perception import face_crops, hand_face_regions, render_skeleton, shape_agnostic_mask
-from inhabit.scenes import render_scene
+from inhabit.scenes import Scene, render_scene
 from PIL import Image, ImageFilter
 
 from .prompts import (
@@ -30,6 +30,7 @@ from .prompts import (
 from .scripts import run_script
 from .server import ComfyServer
 
+REPLACE = "replace-the-sample-with-your-video"
 TONE, RATE, FPS = 440, 44100, 12  # hertz, samples a second, frames a second: of a video that somebody brings
 
 
@@ -177,34 +178,25 @@ def colour(frames: np.ndarray) -> float:
 
 
 def test_the_stand_in_of_your_video_runs(comfyui: ComfyServer):
-    prompt = small(workflow("replace-the-sample-with-your-video"))
+    prompt = small(workflow(REPLACE))
     check_replaced(comfyui, prompt, render_scene(**inputs_of(prompt, "InhabitSampleScene")), fps=24)
 
 
-def test_your_video_keeps_its_pixels_rate_and_sound(comfyui: ComfyServer, tmp_path: Path):
-    """As a person does it: add two nodes that load files, drag two links."""
-    prompt = small(workflow("replace-the-sample-with-your-video"))
-    scene = render_scene(**inputs_of(prompt, "InhabitSampleScene"))
-    load_own_files(comfyui, prompt, tmp_path)
+@pytest.mark.parametrize(("name", "side"), [(REPLACE, 96), ("animate-in-one-node", 96), ("animate-in-one-node", 160)])
+def test_your_video_keeps_size_pixels_rate_and_sound(comfyui: ComfyServer, tmp_path: Path, name: str, side: int):
+    """As a person does it: add two nodes that load files, drag two links.
+
+    What is packed into one node takes a video that is larger or smaller than what the model works at.
+    """
+    prompt = small(workflow(name), width=side, height=side)
+    scene = load_own_files(comfyui, prompt, tmp_path)
     inputs_of(prompt, "GetVideoComponents")["video"] = ["my video", 0]
     inputs_of(prompt, "InhabitReference")["image"] = ["my picture", 0]
     video = check_replaced(comfyui, prompt, scene, fps=FPS)
     assert loudest_pitch(video) == pytest.approx(TONE, abs=5)
 
 
-@pytest.mark.parametrize("side", [96, 160])
-def test_one_node_keeps_size_pixels_rate_and_sound(comfyui: ComfyServer, tmp_path: Path, side: int):
-    """The video may be larger or smaller than what the model works at."""
-    prompt = small(workflow("animate-in-one-node"), width=side, height=side)
-    scene = render_scene(**inputs_of(prompt, "InhabitSampleScene"))
-    load_own_files(comfyui, prompt, tmp_path)
-    inputs_of(prompt, "GetVideoComponents")["video"] = ["my video", 0]
-    inputs_of(prompt, "InhabitReference")["image"] = ["my picture", 0]
-    video = check_replaced(comfyui, prompt, scene, fps=FPS)
-    assert loudest_pitch(video) == pytest.approx(TONE, abs=5)
-
-
-def load_own_files(comfyui: ComfyServer, prompt: dict, folder: Path) -> None:
+def load_own_files(comfyui: ComfyServer, prompt: dict, folder: Path) -> Scene:
     """Upload the scene's driving video with a tone, and its reference, and add the nodes that load them."""
     scene = render_scene(**inputs_of(prompt, "InhabitSampleScene"))
     write_tone(folder / "tone.m4a", len(scene.driving) / FPS)
@@ -213,6 +205,7 @@ def load_own_files(comfyui: ComfyServer, prompt: dict, folder: Path) -> None:
     video, picture = comfyui.upload(folder / "mine.mkv"), comfyui.upload(folder / "me.png")
     prompt["my video"] = {"class_type": "LoadVideo", "inputs": {"file": video}}
     prompt["my picture"] = {"class_type": "LoadImage", "inputs": {"image": picture}}
+    return scene
 
 
 def check_replaced(comfyui: ComfyServer, prompt: dict, scene, fps: int) -> Path:

@@ -19,6 +19,9 @@ from inhabit.pipeline.inputs import fit_reference
 from inhabit.weights import load, load_codec, save
 from PIL import Image
 
+NO_FACE = f"face_crop: pose has no face in any of its {FRAMES} frames, so that there is nothing to cut out"
+NO_VIDEO = "face_crop needs the image input"
+
 
 def right_results(wires: Wires) -> dict[str, float]:
     """Return how far from the right result unusual inputs are that are no faults."""
@@ -37,6 +40,9 @@ def right_results(wires: Wires) -> dict[str, float]:
             wires.call(drawn, pose=nobody)[0], empty[..., None].expand(-1, -1, -1, 3).contiguous()
         ),
         "nobody, regions": differ(wires.call(regions, pose=nobody)[:3], (empty,) * 3),
+        "nobody, regions with a video": differ(wires.call(regions, pose=nobody, image=wires.driving)[:3], (empty,) * 3),
+        "nobody, face_crop": float(wires.call(regions, pose=nobody, image=wires.driving)[3].message != NO_FACE),
+        "no video, face_crop": float(wires.call(regions, image=None)[3].message != NO_VIDEO),
         "nobody, sharpness": differ(wires.call(blurred, pose=nobody)[1], [0.0] * 2 * FRAMES),
         **{
             f"normalised pose, {name}": differ(wires.call(name, pose=normalised)[:3], wires.call(name)[:3])
