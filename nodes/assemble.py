@@ -6,8 +6,8 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from . import host
 from .folders import CHECKPOINTS, MOTION_MODULES, checkpoint_names, checkpoint_path, fingerprint, names_in, path_in
+from .host.model import assemble_model, load_checkpoint_vae
 from .kinds import schema
 from .loader import vae_or_blocker
 
@@ -62,8 +62,8 @@ class InhabitAssembleModel(io.ComfyNode):
     @classmethod
     def execute(cls, checkpoint: str, motion_module: str, inhabit: str = NONE) -> io.NodeOutput:
         paths = cls._paths(checkpoint, motion_module, inhabit)
-        vae = vae_or_blocker(host.load_checkpoint_vae(paths[0]), checkpoint)
-        return io.NodeOutput(host.assemble_model(*paths), vae)
+        vae = vae_or_blocker(load_checkpoint_vae(paths[0]), checkpoint)
+        return io.NodeOutput(assemble_model(*paths), vae)
 
     @staticmethod
     def _paths(checkpoint: str, motion_module: str, inhabit: str) -> tuple[Path, Path | None, Path | None]:

@@ -13,7 +13,9 @@ from torch import Tensor
 from ..errors import InputError
 from ..pipeline.conditions import Fill, check_size, environment_frames, latent_mask, object_latents, selected
 from ..pipeline.inputs import fit_reference
-from . import host, host_checks, host_conds
+from .host.checks import check_agrees, check_encoded
+from .host.conds import BLUR, CELL, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
+from .host.model import model_config
 from .inputs import checked_conditioning, checked_depth, checked_image, chosen, mask_of, same_frames
 from .kinds import positive_and_negative, rare, schema
 
@@ -66,16 +68,16 @@ class InhabitReference(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae, image: Tensor, model=None, clip_vision_output=None, driving=None) -> io.NodeOutput:
-        config = None if model is None else host.model_config(model)
+        config = None if model is None else model_config(model)
         image = checked_image(image, "image")
         if image.shape[0] != 1:
             raise InputError(f"image has {image.shape[0]} images; give one (Image From Batch picks it)")
         size = LARGEST_REFERENCE if driving is None else checked_image(driving, "driving").shape[2:0:-1]
         image = fit_reference(image, size, MULTIPLE if config is None else config.size_multiple, "image")
         context = _context(clip_vision_output, None if config is None else config.unet.cross_attention_dim)
-        reference = {host_conds.REFERENCE: _encode(vae, image), host_conds.CELL: vae.downscale_ratio}
+        reference = {REFERENCE: _encode(vae, image), CELL: vae.downscale_ratio}
         if config is not None:
-            host_checks.check_encoded(config, reference)
+            check_encoded(config, reference)
         return io.NodeOutput([[context, reference]], [[torch.zeros_like(context), {}]])
 
 
@@ -129,16 +131,16 @@ class InhabitMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         positive, negative = _both(positive, negative)
         skeleton = checked_image(skeleton, "skeleton")
-        values = {host_conds.SKELETON: skeleton.movedim(-1, 1)}
+        values = {SKELETON: skeleton.movedim(-1, 1)}
         if depth is not None:
             depth = checked_depth(depth)
             same_frames(skeleton, depth, "skeleton", "depth")
-            values[host_conds.DEPTH] = depth.unsqueeze(1)
+            values[DEPTH] = depth.unsqueeze(1)
         if blur is not None:
             blur = checked_image(blur, "blur")
             same_frames(skeleton, blur, "skeleton", "blur")
-            values[host_conds.BLUR] = blur.movedim(-1, 1)
-        host_checks.check_agrees("skeleton", skeleton, positive)
+            values[BLUR] = blur.movedim(-1, 1)
+        check_agrees("skeleton", skeleton, positive)
         return io.NodeOutput(node_helpers.conditioning_set_values(positive, values), negative)
 
 
@@ -202,7 +204,7 @@ class InhabitEnvironment(io.ComfyNode):
         cells = latent_mask(mask, vae.downscale_ratio)
         if mode == NOISE_MASK:
             return io.NodeOutput(positive, negative, {"samples": latents, "noise_mask": cells})
-        values = {host_conds.ENVIRONMENT: latents, host_conds.MASK: cells}
+        values = {ENVIRONMENT: latents, MASK: cells}
         return io.NodeOutput(*_on_both(positive, negative, vae, values), {"samples": torch.zeros_like(latents)})
 
 
@@ -233,7 +235,7 @@ class InhabitObjects(io.ComfyNode):
         driving, mask = _video_and_mask(driving, mask, positive)
         if not selected(mask).any():
             return io.NodeOutput(positive, negative)
-        values = {host_conds.OBJECTS: object_latents(functools.partial(_encode, vae), driving, mask)}
+        values = {OBJECTS: object_latents(functools.partial(_encode, vae), driving, mask)}
         return io.NodeOutput(*_on_both(positive, negative, vae, values))
 
 
@@ -245,13 +247,13 @@ def _on_both(positive: list, negative: list, vae, values: dict) -> tuple:
     """Return both with what this VAE encoded. Raises InputError where another kind encoded what they have."""
     own = vae.downscale_ratio
     for _, given in [*positive, *negative]:
-        cell = given.get(host_conds.CELL, own)
+        cell = given.get(CELL, own)
         if cell != own:
             raise InputError(
                 f"vae makes a latent of {own}x{own} pixels, that of the conditions before it one of {cell}x{cell}; "
                 "use the same VAE for all"
             )
-    values = {**values, host_conds.CELL: own}
+    values = {**values, CELL: own}
     return tuple(node_helpers.conditioning_set_values(side, values) for side in (positive, negative))
 
 
@@ -260,7 +262,7 @@ def _video_and_mask(driving: Tensor, mask: Tensor, positive: list) -> tuple[Tens
     driving = checked_image(driving, "driving")
     check_size("driving", *driving.shape[1:3], MULTIPLE)
     mask = mask_of(driving, mask, "driving", "mask")
-    host_checks.check_agrees("driving", driving, positive)
+    check_agrees("driving", driving, positive)
     return driving, mask
 
 

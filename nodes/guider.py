@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import host_guider
+from .host.guider import AnimationGuider
 from .inputs import checked_conditioning, number
 from .kinds import CFG, SAMPLING, schema
 
@@ -35,7 +35,7 @@ class InhabitAnimationGuider(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, cfg: float) -> io.NodeOutput:
-        guider = host_guider.AnimationGuider(model)
+        guider = AnimationGuider(model)
         guider.set_conds(checked_conditioning(positive, "positive"), checked_conditioning(negative, "negative"))
         guider.set_cfg(number(cfg, "cfg"))
         return io.NodeOutput(guider)

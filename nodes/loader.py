@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from . import host
 from .folders import checkpoint_names, checkpoint_path, fingerprint
+from .host.model import load_model, load_vae
 from .inputs import chosen
 from .kinds import schema
 
@@ -50,4 +50,4 @@ class InhabitModelLoader(io.ComfyNode):
     @classmethod
     def execute(cls, checkpoint: str) -> io.NodeOutput:
         path = checkpoint_path(chosen(checkpoint, checkpoint_names(), "checkpoint"))
-        return io.NodeOutput(host.load_model(path), vae_or_blocker(host.load_vae(path), checkpoint))
+        return io.NodeOutput(load_model(path), vae_or_blocker(load_vae(path), checkpoint))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..weights.lora import NEIGHBOUR
-from . import host_lora
 from .folders import LORAS, fingerprint, lora_names, path_in
+from .host.lora import with_lora
 from .inputs import chosen, number
 from .kinds import schema
 
@@ -52,4 +52,4 @@ class InhabitLoRALoader(io.ComfyNode):
     @classmethod
     def execute(cls, model, lora: str, strength: float) -> io.NodeOutput:
         path = path_in(LORAS, chosen(lora, lora_names(), "lora"))
-        return io.NodeOutput(host_lora.with_lora(model, path, number(strength, "strength")))
+        return io.NodeOutput(with_lora(model, path, number(strength, "strength")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import host_noise
+from .host.noise import ReferenceNoise
 from .inputs import checked_latent
 from .kinds import SAMPLING, schema
 
@@ -43,4 +43,4 @@ class InhabitReferenceNoise(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, reference: dict, seed: int) -> io.NodeOutput:
-        return io.NodeOutput(host_noise.ReferenceNoise(model, checked_latent(reference, "reference"), seed))
+        return io.NodeOutput(ReferenceNoise(model, checked_latent(reference, "reference"), seed))

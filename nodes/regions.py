@@ -9,7 +9,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.config import TYPICAL_SHARPNESS
 from ..perception import blur_maps, face_crops, hand_face_regions, measure_hand_blur, override_sharpness
-from . import host
+from .host.model import model_config
 from .inputs import check_video, checked_image, checked_poses
 from .kinds import WIDTH_AND_HEIGHT, PoseKeypoint, rare, schema
 
@@ -128,7 +128,7 @@ class InhabitMotionBlur(io.ComfyNode):
         if driving is not None:
             driving = checked_image(driving, "driving")
             check_video("driving", driving, len(poses), width, height)
-        typical = TYPICAL_SHARPNESS if model is None else host.model_config(model).motion.typical_sharpness
+        typical = TYPICAL_SHARPNESS if model is None else model_config(model).motion.typical_sharpness
         blur = measure_hand_blur(poses, width, height, driving, typical=typical)
         blur = override_sharpness(blur, sharpness_override)
         return io.NodeOutput(blur_maps(blur, width, height), blur.sharpness.flatten().tolist())

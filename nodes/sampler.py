@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from . import host, host_clips, host_sampling
+from .host import sampling
+from .host.clips import sample_clips
+from .host.model import model_config
 from .inputs import chosen, number
 from .kinds import CFG, OWN, SAMPLING, STEPS, rare, schema
 
@@ -43,7 +45,7 @@ class InhabitContextWindows(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, length: int, overlap: int, random_offset: bool) -> io.NodeOutput:
-        return io.NodeOutput(host_sampling.with_windows(model, length, overlap, random_offset))
+        return io.NodeOutput(sampling.with_windows(model, length, overlap, random_offset))
 
 
 class InhabitWindowedSampler(io.ComfyNode):
@@ -91,15 +93,15 @@ class InhabitWindowedSampler(io.ComfyNode):
                 rare(
                     io.Combo.Input,
                     "sampler",
-                    options=host_sampling.SAMPLERS,
+                    options=sampling.SAMPLERS,
                     default="euler",
                     tooltip="euler is deterministic DDIM here.",
                 ),
                 rare(
                     io.Combo.Input,
                     "scheduler",
-                    options=host_sampling.SCHEDULERS,
-                    default=host_sampling.TRAILING,
+                    options=sampling.SCHEDULERS,
+                    default=sampling.TRAILING,
                     tooltip="trailing starts at the noisiest step the model was trained on; the others are core's.",
                 ),
                 io.Int.Input(
@@ -138,14 +140,14 @@ class InhabitWindowedSampler(io.ComfyNode):
         overlap: int,
         long_video: str,
     ) -> io.NodeOutput:
-        chosen(sampler, host_sampling.SAMPLERS, "sampler")
-        chosen(scheduler, host_sampling.SCHEDULERS, "scheduler")
+        chosen(sampler, sampling.SAMPLERS, "sampler")
+        chosen(scheduler, sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
-        host_sampling.check_inputs(model, positive, negative, latent)
-        sigmas = host_sampling.sigmas_for(model, scheduler, host_sampling.own_steps(model, steps))
-        how = host_sampling.Sampling(number(cfg, "cfg"), sampler, sigmas, seed)
-        length = host.model_config(model).sampling.window if length == OWN else length
+        sampling.check_inputs(model, positive, negative, latent)
+        sigmas = sampling.sigmas_for(model, scheduler, sampling.own_steps(model, steps))
+        how = sampling.Sampling(number(cfg, "cfg"), sampler, sigmas, seed)
+        length = model_config(model).sampling.window if length == OWN else length
         if long_video == "clips":
-            return io.NodeOutput(host_clips.sample_clips(model, positive, negative, latent, how, length, overlap))
-        model = host_sampling.with_windows(model, length, overlap, random_offset=True)
-        return io.NodeOutput(host_sampling.sample(model, positive, negative, latent, how))
+            return io.NodeOutput(sample_clips(model, positive, negative, latent, how, length, overlap))
+        model = sampling.with_windows(model, length, overlap, random_offset=True)
+        return io.NodeOutput(sampling.sample(model, positive, negative, latent, how))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..errors import InputError
-from . import host_sampling, host_schedule
+from .host.sampling import own_steps
+from .host.schedule import gamma_of, trailing_sigmas, with_shifted_snr
 from .inputs import checked_latent
 from .kinds import SAMPLING, STEPS, schema
 
@@ -47,8 +48,8 @@ class InhabitShiftedSNR(io.ComfyNode):
         if gamma == AUTOMATIC:
             if latent is None:
                 raise InputError("gamma is 0, automatic, but no latent is connected; connect it, or give up to 1")
-            gamma = host_schedule.gamma_of(model, checked_latent(latent, "latent"))
-        return io.NodeOutput(host_schedule.with_shifted_snr(model, gamma))
+            gamma = gamma_of(model, checked_latent(latent, "latent"))
+        return io.NodeOutput(with_shifted_snr(model, gamma))
 
 
 class InhabitTrailingSigmas(io.ComfyNode):
@@ -71,4 +72,4 @@ class InhabitTrailingSigmas(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, steps: int) -> io.NodeOutput:
-        return io.NodeOutput(host_schedule.trailing_sigmas(model, host_sampling.own_steps(model, steps)))
+        return io.NodeOutput(trailing_sigmas(model, own_steps(model, steps)))

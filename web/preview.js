@@ -1,5 +1,5 @@
 // Shows the video on the node that samples it, as far as it is denoised: the event "inhabit.preview" of
-// nodes/host_preview.py carries an animated WebP. The widget is neither saved with the workflow nor sent with a prompt.
+// nodes/host/preview.py carries an animated WebP. The widget is neither saved with the workflow nor sent with a prompt.
 
 import { app } from "../../scripts/app.js";
 

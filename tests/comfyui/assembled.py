@@ -22,9 +22,9 @@ from comfy_extras.nodes_model_merging import save_checkpoint  # noqa: E402
 from diffusers import UNet2DConditionModel  # noqa: E402
 from inhabit.errors import InputError  # noqa: E402
 from inhabit.models import PRESETS, AnimationModel  # noqa: E402
-from inhabit.nodes import host  # noqa: E402
 from inhabit.nodes.assemble import InhabitAssembleModel  # noqa: E402
 from inhabit.nodes.folders import names_in, register_model_folders  # noqa: E402
+from inhabit.nodes.host.model import as_model, load_model, model_config  # noqa: E402
 from inhabit.weights.conversion import convert  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -59,10 +59,10 @@ def equal_to_convert(models: Path) -> dict[str, bool]:
     report = {}
     for kind, files in (("sd15", [checkpoint]), ("animatediff", [checkpoint, modules])):
         convert(kind, files, models.parent / f"{kind}.safetensors")
-        converted = host.load_model(models.parent / f"{kind}.safetensors")
+        converted = load_model(models.parent / f"{kind}.safetensors")
         assembled = assemble(*(file.name for file in files))[0]
         report[kind] = same(tensors_of(assembled), tensors_of(converted))
-        report[f"{kind}, configuration"] = host.model_config(assembled) == host.model_config(converted)
+        report[f"{kind}, configuration"] = model_config(assembled) == model_config(converted)
     return report
 
 
@@ -78,7 +78,7 @@ def saved_by_core(models: Path) -> bool:
     model = assemble("sd.safetensors")[0]
     save_checkpoint(model, filename_prefix="kept", output_dir=str(models.parent))
     [kept] = models.parent.glob("kept*.safetensors")
-    return same(tensors_of(model), tensors_of(host.load_model(kept)))
+    return same(tensors_of(model), tensors_of(load_model(kept)))
 
 
 def refusals() -> dict[str, str]:
@@ -112,7 +112,7 @@ def lora_on_every_layer() -> dict[str, object]:
         tensors[f"{kohya}.lora_down.weight"] = torch.zeros(1).expand(1, into, *kernel)
         tensors[f"{kohya}.lora_up.weight"] = torch.zeros(1).expand(out, 1, *[1 for _ in kernel])
         tensors[f"{kohya}.alpha"] = torch.tensor(1.0)
-    patched, _ = comfy.sd.load_lora_for_models(host.as_model(PRESETS["sd15"], without_memory), None, tensors, 1.0, 0)
+    patched, _ = comfy.sd.load_lora_for_models(as_model(PRESETS["sd15"], without_memory), None, tensors, 1.0, 0)
     expected = {f"diffusion_model.{name}.weight" for name in layers}
     return {"layers": len(layers), "patched": len(patched.patches), "missed": sorted(expected ^ patched.patches.keys())}
 

@@ -26,8 +26,9 @@ import comfy_extras.nodes_freelunch as freelunch
 import comfy_extras.nodes_model_advanced as advanced
 import comfy_extras.nodes_model_merging as merging
 from inhabit.models import PRESETS
-from inhabit.nodes import conditions, host
+from inhabit.nodes import conditions
 from inhabit.nodes.folders import register_model_folders
+from inhabit.nodes.host.model import KEY, load_model
 from inhabit.pipeline.animate import project_reference
 from inhabit.weights import BUNDLED
 from inhabit.weights.companions import clip_pixels, image_context
@@ -310,8 +311,8 @@ def attention_patches(case: Case) -> dict[str, object]:
 
 def merges(case: Case) -> dict[str, float]:
     """ModelMergeSimple against weights interpolated by hand; the ReferenceNet stays the first model's."""
-    second, by_hand = host.load_model(case.path), host.load_model(case.path)
-    for patcher in (second, *second.get_additional_models_with_key(host.KEY)):
+    second, by_hand = load_model(case.path), load_model(case.path)
+    for patcher in (second, *second.get_additional_models_with_key(KEY)):
         for parameter in patcher.model.parameters():
             parameter += 0.05 * torch.randn(parameter.shape, generator=torch.manual_seed(9))
     found = case.predicted(case.positive, model=core(merging.ModelMergeSimple, case.model, second, 0.3))
@@ -333,7 +334,7 @@ def refusals(case: Case) -> dict[str, str]:
     """What cannot work says so in one line."""
     hint = torch.rand(len(case.start), run.SIZE, run.SIZE, 3)
     controlled = core(nodes.ControlNetApply, case.positive, control_net(), hint, 1.0)
-    merged = core(merging.ModelMergeSimple, case.model, host.load_model(BUNDLED), 0.5)
+    merged = core(merging.ModelMergeSimple, case.model, load_model(BUNDLED), 0.5)
     attempts = {
         "a ControlNet or T2I adapter; leave it out": lambda: case.predicted(controlled),
         "to change its layers (FreeU": lambda: core(freelunch.FreeU, case.model, 1.1, 1.2, 0.9, 0.2),

@@ -18,8 +18,8 @@ from primitives import EPSILON, Tiny
 # isort: split
 import comfy.sample
 import comfy.samplers
-from inhabit.nodes import host_sampling
 from inhabit.nodes.folders import register_model_folders
+from inhabit.nodes.host.sampling import SAMPLERS, SCHEDULERS, TRAILING, Sampling, sigmas_for
 from inhabit.pipeline.animate import WindowDenoiser, encode_conditions, project_reference
 from inhabit.sampling.schedules import SMALLEST_ALPHA_BAR, alphas_cumprod
 
@@ -50,7 +50,7 @@ class Small(Tiny):
         return WindowDenoiser(self.ours, self.given, encoded, reference, 1.0, None, ())
 
     def core(self, sampler: str, sigmas: torch.Tensor, cfg: float = 1.0) -> torch.Tensor:
-        how = host_sampling.Sampling(cfg, sampler, sigmas, run.SEED)
+        how = Sampling(cfg, sampler, sigmas, run.SEED)
         positive, negative, _ = self.inputs
         return how.run(self.model, self.noise, positive, negative, self.start, None, None)
 
@@ -79,8 +79,8 @@ def schedulers(small: Small) -> dict[str, float]:
     Of 5 steps normal's third is at 499.5, of 4 steps sgm_uniform's: rounding would decide which timestep it is.
     """
     gaps = {}
-    for name in host_sampling.SCHEDULERS:
-        sigmas = host_sampling.sigmas_for(small.model, name, 4 if name == "normal" else STEPS)
+    for name in SCHEDULERS:
+        sigmas = sigmas_for(small.model, name, 4 if name == "normal" else STEPS)
         expected = small.by_hand(sigmas)
         gaps[name] = float((small.core("euler", sigmas) - expected).abs().max() / expected.abs().max())
     return gaps
@@ -88,15 +88,15 @@ def schedulers(small: Small) -> dict[str, float]:
 
 def samplers(small: Small) -> dict[str, bool]:
     """Return whether each sampler draws something finite from the noisiest step on, with guidance."""
-    sigmas = host_sampling.sigmas_for(small.model, host_sampling.TRAILING, STEPS)
-    drawn = {name: small.core(name, sigmas, 1.5) for name in host_sampling.SAMPLERS}
+    sigmas = sigmas_for(small.model, TRAILING, STEPS)
+    drawn = {name: small.core(name, sigmas, 1.5) for name in SAMPLERS}
     return {name: bool(result.isfinite().all()) and 0.01 < float(result.std()) < 10 for name, result in drawn.items()}
 
 
 def solvers(small: Small) -> dict[str, float]:
     """Return how far each solver is from the exact solution, as a share of how far Euler is in as many steps."""
-    exact = small.core("heun", host_sampling.sigmas_for(small.model, "karras", 4 * MANY))
-    sigmas = host_sampling.sigmas_for(small.model, "karras", MANY)
+    exact = small.core("heun", sigmas_for(small.model, "karras", 4 * MANY))
+    sigmas = sigmas_for(small.model, "karras", MANY)
     errors = {name: float((small.core(name, sigmas) - exact).square().mean().sqrt()) for name in ("euler", *SOLVERS)}
     return {name: error / errors["euler"] for name, error in errors.items()} | {"euler": errors["euler"]}
 

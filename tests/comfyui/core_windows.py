@@ -15,7 +15,8 @@ import comfy.context_windows
 import comfy_extras.nodes_context_windows as context_nodes
 import comfy_extras.nodes_custom_sampler as custom
 from inhabit.errors import InputError
-from inhabit.nodes import host_clips, host_sampling
+from inhabit.nodes.host.clips import _frames_of
+from inhabit.nodes.host.sampling import with_windows
 from inhabit.sampling.windows import WindowAverage, windows
 
 FRAMES, LENGTH, OVERLAP, CFG, STEPS, SIGMA = 8, 5, 2, 2.5, 3, 3.0
@@ -44,7 +45,7 @@ def core_windows(folder: Path) -> dict[str, object]:
     if not cuts:
         report["said"]["use Inhabit Context Windows instead"] = said(lambda: sampled(long, with_core(long)))
         return report
-    ours = host_sampling.with_windows(long.model, LENGTH, OVERLAP, random_offset=False)
+    ours = with_windows(long.model, LENGTH, OVERLAP, random_offset=False)
     plain, shuffled = (with_core(long, causal_window_fix=False, freenoise=freenoise) for freenoise in (False, True))
     noise = torch.randn(long.inputs[2]["samples"].shape, generator=torch.manual_seed(run.SEED))
     moved = comfy.context_windows.apply_freenoise(noise.clone(), 0, LENGTH, OVERLAP, run.SEED)
@@ -87,7 +88,7 @@ def predicted(long: Small, model, noise: torch.Tensor, frames: list[int] | None 
     """The prediction of the clean latents of these frames alone, or of all."""
     positive, _, latent = long.inputs
     if frames is not None:
-        positive, noise = host_clips._frames_of(positive, frames, FRAMES), noise[frames]
+        positive, noise = _frames_of(positive, frames, FRAMES), noise[frames]
         latent = {"samples": latent["samples"][frames]}
     return one_run(core(custom.BasicGuider, model, positive), torch.tensor([SIGMA, 0.0]), latent, noise)
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
-from inhabit.nodes import conditions, host, host_lora
+from inhabit.nodes import conditions
 from inhabit.nodes.assemble import InhabitAssembleModel
 from inhabit.nodes.folders import register_model_folders
+from inhabit.nodes.host.lora import with_lora
+from inhabit.nodes.host.model import load_model
 from primitives import Tiny
 
 # isort: split
@@ -34,13 +36,13 @@ PARTS = {  # a Stable Diffusion checkpoint, motion modules, a checkpoint of ours
 def made(models: Path, lora: Path) -> dict[str, torch.Tensor]:
     """Load all anew and return what each draws."""
     tiny = Tiny(models / "inhabit" / "tiny.safetensors")
-    with_lora = host_lora.with_lora(tiny.model, lora, 1.0)
+    adapted = with_lora(tiny.model, lora, 1.0)
     latent = tiny.vae.encode(tiny.given.driving)
     found = {
         "VAE, encoded": latent,
         "VAE, decoded": tiny.vae.decode(latent),
         "model": run.windowed(tiny.model, *tiny.inputs, CFG, steps=STEPS),
-        "model with a LoRA": run.windowed(with_lora, *tiny.inputs, CFG, steps=STEPS),
+        "model with a LoRA": run.windowed(adapted, *tiny.inputs, CFG, steps=STEPS),
         "custom sampler": run.custom(tiny.model, *tiny.inputs, CFG),
     }
     for name, files in PARTS.items():
@@ -87,7 +89,7 @@ def main(models: Path, lora: Path) -> dict[str, object]:
         "gaps": {name: run.gap(tensor, dynamic[name]) for name, tensor in plain.items()},
         "spread": {name: float(tensor.std()) for name, tensor in plain.items()},
         "the LoRA changes": run.gap(plain["model"], plain["model with a LoRA"]),
-        "plain patcher": not host.load_model(models / "inhabit" / "tiny.safetensors").is_dynamic(),
+        "plain patcher": not load_model(models / "inhabit" / "tiny.safetensors").is_dynamic(),
     }
 
 

@@ -25,8 +25,12 @@ from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomN
 from comfy_extras.nodes_model_merging import save_checkpoint  # noqa: E402
 from inhabit.errors import InputError  # noqa: E402
 from inhabit.models import PRESETS, LatentCodec  # noqa: E402
-from inhabit.nodes import conditions, host, host_conds, host_run, host_sampling  # noqa: E402
+from inhabit.nodes import conditions  # noqa: E402
 from inhabit.nodes.folders import register_model_folders  # noqa: E402
+from inhabit.nodes.host.conds import ENVIRONMENT, MASK  # noqa: E402
+from inhabit.nodes.host.model import load_model, load_vae  # noqa: E402
+from inhabit.nodes.host.run import Run  # noqa: E402
+from inhabit.nodes.host.sampling import TRAILING, sigmas_for  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
 from inhabit.pipeline import DrivingConditions, animate  # noqa: E402
 from inhabit.weights import load, load_codec  # noqa: E402
@@ -87,7 +91,7 @@ def custom(model, positive, negative, latent, guidance: float) -> torch.Tensor:
     model = InhabitContextWindows.execute(model, LENGTH, OVERLAP, True).args[0]
     guider = core(CFGGuider, model, positive, negative, guidance)
     noise, sampler = core(RandomNoise, SEED), core(KSamplerSelect, "euler")
-    sigmas = host_sampling.sigmas_for(model, host_sampling.TRAILING, STEPS)
+    sigmas = sigmas_for(model, TRAILING, STEPS)
     return core(SamplerCustomAdvanced, noise, guider, sampler, sigmas, latent)["samples"]
 
 
@@ -136,7 +140,7 @@ def refusals(vae, reference: torch.Tensor, given: DrivingConditions) -> dict[str
         "62 x 64 pixels": lambda: environment.execute([], [], vae, given.driving[:, :, :62], given.mask[:, :, :62]),
         "7 frames but driving has 8": lambda: environment.execute([], [], vae, given.driving, given.mask[:7]),
         "32x64": lambda: environment.execute([], [], vae, given.driving, given.mask[:, :, :32]),
-        "outside of a sampling run": lambda: host_run.Run().reference((1, 2)),
+        "outside of a sampling run": lambda: Run().reference((1, 2)),
         "(8, 64, 64)": lambda: environment.execute([], [], vae, given.driving[..., 0], given.mask),
     }
     said = {}
@@ -154,10 +158,10 @@ def version_1(folder: Path, name: str, **changes) -> dict[str, object]:
     path = folder / f"{name}.safetensors"
     sampling = PRESETS["puppets"].sampling.model_dump() | {"unconditional_without": ("reference",)}
     tiny_checkpoint(path, **VERSION_1, sampling=sampling, **changes)
-    model, vae, ours, codec = host.load_model(path), host.load_vae(path), load(path), load_codec(path)
+    model, vae, ours, codec = load_model(path), load_vae(path), load(path), load_codec(path)
     reference, given = scene()
     positive, negative, latent = inputs = conditioning(vae, reference, given, given.skeleton)
-    report, scene_latents = {}, positive[0][1][host_conds.ENVIRONMENT]
+    report, scene_latents = {}, positive[0][1][ENVIRONMENT]
     for guidance in (1.0, 2.5):
         expected = command_line(ours, codec, reference, given, guidance)
         with warned() as warnings:
@@ -170,12 +174,12 @@ def version_1(folder: Path, name: str, **changes) -> dict[str, object]:
     report[f"{name}, ksampler"] = gap(sampled["samples"], expected)
     bare = conditions.InhabitReference.execute(vae, reference).args
     masked = conditions.InhabitEnvironment.execute(*bare, vae, given.driving, given.mask, mode="noise mask").args
-    outside = (positive[0][1][host_conds.MASK] < 0.5).expand_as(scene_latents)
+    outside = (positive[0][1][MASK] < 0.5).expand_as(scene_latents)
     report[f"{name}, noise mask mode"] = gap(windowed(model, *masked, 1.0)[outside], scene_latents[outside])
     half, own = torch.ones(FRAMES, SIZE, SIZE), torch.full_like(latent["samples"], 0.3)
     half[:, :, : SIZE // 2] = 0
     kept = windowed(model, positive, negative, {"samples": own, "noise_mask": half}, 1.0)
-    left, inside = torch.arange(kept.shape[-1]) < kept.shape[-1] // 2, positive[0][1][host_conds.MASK] > 0.5
+    left, inside = torch.arange(kept.shape[-1]) < kept.shape[-1] // 2, positive[0][1][MASK] > 0.5
     wanted = torch.where(inside, torch.where(left, own, kept), scene_latents)
     report[f"{name}, the user's noise mask"] = gap(kept, wanted)
     report[f"{name}, and is drawn elsewhere"] = gap(kept, own)
@@ -184,7 +188,7 @@ def version_1(folder: Path, name: str, **changes) -> dict[str, object]:
 
 def motion_under_one_uuid(model, given) -> float:
     """Two conditionings that core tells apart by nothing, as it does where one has an area."""
-    animation, run = model.model.diffusion_model.animation, host_run.Run()
+    animation, run = model.model.diffusion_model.animation, Run()
     skeleton = given.skeleton.movedim(-1, 1).unsqueeze(0)
     gaps = []
     for inputs in ((skeleton, None, None), (skeleton.flip(1), None, None), (skeleton, skeleton[:, :, :1], None)):
@@ -212,7 +216,7 @@ def main(folder: Path) -> dict[str, object]:
     register_model_folders()
     path = folder / "tiny.safetensors"
     tiny_checkpoint(path)
-    model, vae, ours, codec = host.load_model(path), host.load_vae(path), load(path), load_codec(path)
+    model, vae, ours, codec = load_model(path), load_vae(path), load(path), load_codec(path)
     reference, given = scene()
     positive, negative, latent = inputs = conditioning(vae, reference, given, given.skeleton)
     latents = codec.encode(given.driving)
@@ -247,7 +251,7 @@ def main(folder: Path) -> dict[str, object]:
 
     save_checkpoint(model, vae=vae, filename_prefix="kept", output_dir=str(folder))
     kept = next(folder.glob("kept*.safetensors"))
-    again, kept_codec = windowed(host.load_model(kept), *inputs, 1.0, 3), load_codec(kept)
+    again, kept_codec = windowed(load_model(kept), *inputs, 1.0, 3), load_codec(kept)
     report["saved by core"] = max(gap(again, plain), gap(kept_codec.encode(given.driving), latents))
 
     down, up = torch.randn(2, 32), torch.randn(32, 2)

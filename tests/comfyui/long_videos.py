@@ -23,8 +23,10 @@ import comfy.model_management  # isort: skip
 import comfy.utils  # isort: skip
 from comfy.patcher_extension import WrappersMP  # isort: skip
 from comfy_extras.nodes_custom_sampler import KSamplerSelect, RandomNoise, SamplerCustomAdvanced  # isort: skip
-from inhabit.nodes import host, host_run, host_sampling
 from inhabit.nodes.guider import InhabitAnimationGuider
+from inhabit.nodes.host.model import load_model, load_vae
+from inhabit.nodes.host.run import RUN
+from inhabit.nodes.host.sampling import TRAILING, sigmas_for
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler
 from inhabit.pipeline import DrivingConditions
 
@@ -38,7 +40,7 @@ class Scene:
     """A video of `frames` frames of noise, as conditions of a tiny model."""
 
     def __init__(self, path: Path, frames: int) -> None:
-        self.model, vae = host.load_model(path), host.load_vae(path)
+        self.model, vae = load_model(path), load_vae(path)
         pictures = [torch.rand(frames, SIZE, SIZE, 3, generator=torch.manual_seed(number)) for number in range(4)]
         driving, skeleton, depth, blur = pictures
         mask = torch.zeros(frames, SIZE, SIZE)
@@ -59,7 +61,7 @@ class Scene:
         model = InhabitContextWindows.execute(model, LENGTH, OVERLAP, False).args[0]
         kept.append(InhabitAnimationGuider.execute(model, *self.inputs[:2], 2.0).args[0])
         noise, sampler = core(RandomNoise, 1), core(KSamplerSelect, "euler")
-        sigmas = host_sampling.sigmas_for(model, host_sampling.TRAILING, STEPS)
+        sigmas = sigmas_for(model, TRAILING, STEPS)
         return core(SamplerCustomAdvanced, noise, kept[-1], sampler, sigmas, self.inputs[2])
 
 
@@ -99,7 +101,7 @@ def left_by_an_interrupt(scene: Scene, sample: Callable) -> dict[str, object]:
 
 def _watch(made: dict, executor, guider, sigmas, extra_args: dict, callback, noise, *args, **kwargs):
     """SAMPLER_SAMPLE wrapper, behind our own: notes what the run has made."""
-    run = extra_args["model_options"]["transformer_options"][host_run.RUN]
+    run = extra_args["model_options"]["transformer_options"][RUN]
     things = {"run": run, "noise": noise, "callback": callback, **guider.conds["positive"][0]["model_conds"]}
     things["reference"] = tree_leaves(run.references)[0]
     clip = sum(name.startswith("run") for name in made)

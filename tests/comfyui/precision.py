@@ -17,7 +17,7 @@ args.cpu = True  # before anything of ComfyUI asks for a device
 
 import comfy.sd  # noqa: E402
 import latents  # noqa: E402
-from inhabit.nodes import host  # noqa: E402
+from inhabit.nodes.host.model import KEY, as_model, load_model, load_vae, model_config  # noqa: E402
 from inhabit.weights import load, load_codec  # noqa: E402
 from inhabit.weights.checkpoint import build, read_as_stored  # noqa: E402
 
@@ -31,7 +31,7 @@ def share(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def stored_types(model) -> list[str]:
-    networks = (model, *model.get_additional_models_with_key(host.KEY))
+    networks = (model, *model.get_additional_models_with_key(KEY))
     return sorted({str(tensor.dtype) for patcher in networks for tensor in patcher.model.parameters()})
 
 
@@ -43,10 +43,10 @@ def lora() -> dict[str, torch.Tensor]:
 @torch.inference_mode()
 def compare(path: Path, option: str, expected: dict[str, torch.Tensor], inputs: tuple) -> dict[str, object]:
     setattr(args, option, True)
-    model = host.load_model(path)
-    config = host.model_config(model)
+    model = load_model(path)
+    config = model_config(model)
     tensors = read_as_stored(path, lambda name: not name.startswith("vae."))
-    assembled = host.as_model(config, lambda **how: build(config, tensors, **how))
+    assembled = as_model(config, lambda **how: build(config, tensors, **how))
     setattr(args, option, False)
     patched, _ = comfy.sd.load_lora_for_models(model, None, lora(), STRENGTH, 0)
     plain = latents.windowed(model, *inputs, CFG)
@@ -63,7 +63,7 @@ def compare(path: Path, option: str, expected: dict[str, torch.Tensor], inputs: 
 def main(folder: Path) -> dict[str, object]:
     path = folder / "tiny.safetensors"
     latents.tiny_checkpoint(path)
-    model, vae, ours, codec = host.load_model(path), host.load_vae(path), load(path), load_codec(path)
+    model, vae, ours, codec = load_model(path), load_vae(path), load(path), load_codec(path)
     reference, given = latents.scene()
     inputs = latents.conditioning(vae, reference, given, given.skeleton)
     patched, _ = comfy.sd.load_lora_for_models(model, None, lora(), STRENGTH, 0)

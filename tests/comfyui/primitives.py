@@ -22,9 +22,9 @@ import comfy.supported_models
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced
 from inhabit.errors import InputError
 from inhabit.models import PRESETS
-from inhabit.nodes import host
 from inhabit.nodes.folders import register_model_folders
 from inhabit.nodes.guider import InhabitAnimationGuider
+from inhabit.nodes.host.model import load_model, load_vae
 from inhabit.nodes.noise import InhabitReferenceNoise
 from inhabit.nodes.sampler import InhabitContextWindows
 from inhabit.nodes.schedule import InhabitShiftedSNR, InhabitTrailingSigmas
@@ -46,8 +46,8 @@ class Tiny:
         if not path.exists():
             tiny_checkpoint(path, **changes)
         self.model, self.vae, self.ours, self.codec = (
-            host.load_model(path),
-            host.load_vae(path),
+            load_model(path),
+            load_vae(path),
             load(path),
             load_codec(path),
         )

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
-from inhabit.nodes import host, host_lora
 from inhabit.nodes.folders import register_model_folders
+from inhabit.nodes.host.lora import with_lora
+from inhabit.nodes.host.model import KEY, load_model
 from inhabit.weights import load, load_codec
 from lora_files import ALPHA, MADE, RANK
 from primitives import Tiny
@@ -54,15 +55,15 @@ def whole_models(tiny: Tiny, folder: Path) -> dict[str, object]:
     report, plain = {}, drawn(tiny, tiny.model)
     loras = {"LoRA": folder / "loras" / MADE, **halves(folder / "loras" / MADE, folder)}
     for name, lora in loras.items():
-        model = host_lora.with_lora(tiny.model, lora, 1.0)
+        model = with_lora(tiny.model, lora, 1.0)
         path = saved(model, folder / f"kept-{name}.safetensors", tiny.vae)  # before anything is sampled with it
-        report[name] = run.gap(drawn(tiny, host.load_model(path)), drawn(tiny, model))
+        report[name] = run.gap(drawn(tiny, load_model(path)), drawn(tiny, model))
         report[f"{name} changes"] = run.gap(drawn(tiny, model), plain)
     merged = run.command_line(load(folder / "merged.safetensors"), tiny.codec, tiny.reference, tiny.given, CFG)
     again = load(folder / "kept-LoRA.safetensors"), load_codec(folder / "kept-LoRA.safetensors")
     report["LoRA, as peft merges it"] = run.gap(run.command_line(*again, tiny.reference, tiny.given, CFG), merged)
     kept = saved(tiny.model, folder / "kept.safetensors")
-    report["plain"] = run.gap(drawn(tiny, host.load_model(kept)), plain)
+    report["plain"] = run.gap(drawn(tiny, load_model(kept)), plain)
     report["plain, tensors"] = changed(kept, folder / "tiny.safetensors")
     return report
 
@@ -84,21 +85,21 @@ def on_a_small_gpu() -> None:
 def offloaded(tiny: Tiny, folder: Path) -> dict[str, object]:
     """The same with weights that get their patches when they are used."""
     lora = folder / "loras" / MADE
-    expected = drawn(tiny, host_lora.with_lora(tiny.model, lora, 1.0))
+    expected = drawn(tiny, with_lora(tiny.model, lora, 1.0))
     comfy.model_management.unload_all_models()
     on_a_small_gpu()
     fresh = Tiny(folder / "tiny.safetensors")
-    for network in (fresh.model, *fresh.model.get_additional_models_with_key(host.KEY)):
+    for network in (fresh.model, *fresh.model.get_additional_models_with_key(KEY)):
         for parameter in network.model.parameters():
             if parameter.dim() == 4:  # as weights lie that were converted to another type
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    model = host_lora.with_lora(fresh.model, lora, 1.0)
+    model = with_lora(fresh.model, lora, 1.0)
     found = drawn(fresh, model)
-    parts = [model, *model.get_additional_models_with_key(host.KEY)]
+    parts = [model, *model.get_additional_models_with_key(KEY)]
     return {
         "drawn": run.gap(found, expected),
         "layers that wait": [waiting(part.model) for part in parts],
-        "saved": run.gap(drawn(fresh, host.load_model(saved(model, folder / "kept-offloaded.safetensors"))), expected),
+        "saved": run.gap(drawn(fresh, load_model(saved(model, folder / "kept-offloaded.safetensors"))), expected),
     }
 
 

@@ -12,8 +12,8 @@ from wiring_cases import FRAMES, HEIGHT, WIDTH
 # isort: split
 from comfy_extras.nodes_custom_sampler import KSamplerSelect, RandomNoise, SamplerCustomAdvanced
 from inhabit.errors import InputError
-from inhabit.nodes import host
 from inhabit.nodes.extension import NODES
+from inhabit.nodes.host.model import load_model, load_vae
 
 BY_NAME = {node.__name__: node for node in NODES}
 SEED, LENGTH, OVERLAP = 3, 4, 1
@@ -27,7 +27,7 @@ class Wires:
         if not path.exists():
             tiny_checkpoint(path)
         self.path, self.frames, self.height, self.width = path, frames, height, width
-        self.model, self.vae = host.load_model(path), host.load_vae(path)
+        self.model, self.vae = load_model(path), load_vae(path)
         generator = torch.manual_seed(1)
         self.reference = torch.rand(1, height, width, 3, generator=generator)
         self.driving, self.skeleton, self.depth, self.blur = torch.rand(

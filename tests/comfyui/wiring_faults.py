@@ -14,7 +14,7 @@ from wiring_cases import FRAMES, SHORT
 # isort: split
 import comfy.sd
 from inhabit.models import PRESETS
-from inhabit.nodes import host
+from inhabit.nodes.host.model import load_model, load_vae
 
 import nodes
 
@@ -145,7 +145,7 @@ def vae_faults(wires: Wires) -> dict:
 
 def _vae_of_eight(wires: Wires):
     """The small VAE, which takes every second pixel: 8 × 8 of them a latent, as Stable Diffusion's."""
-    vae = host.load_vae(wires.path)
+    vae = load_vae(wires.path)
     encode = vae.encode
     vae.encode, vae.downscale_ratio = lambda images: encode(images[:, ::2, ::2]), 8
     return vae
@@ -226,7 +226,7 @@ def tiny_checkpoint_with_attention(wires: Wires):
     path = wires.path.with_name("attends.safetensors")
     if not path.exists():
         tiny_checkpoint(path, unet=dict(ATTENDS))
-    return host.load_model(path)
+    return load_model(path)
 
 
 def _ksampler(wires: Wires, seed: int = SEED, **changed) -> torch.Tensor:

@@ -12,7 +12,8 @@ from wiring_cases import FRAMES, HEIGHT, LONG, WIDTH
 
 # isort: split
 from inhabit.media import read_image
-from inhabit.nodes import host, host_conds
+from inhabit.nodes.host.conds import REFERENCE
+from inhabit.nodes.host.model import load_model
 from inhabit.perception import blur_maps, measure_hand_blur
 from inhabit.pipeline import DrivingConditions, animate
 from inhabit.pipeline.inputs import fit_reference
@@ -85,7 +86,7 @@ def _sharpness_of_another_model(wires: Wires) -> float:
         measure_hand_blur(wires.pose, *size, wires.driving, **scale) for scale in ({"typical": 50_000.0}, {})
     )
     assert abs(told.sharpness - usual.sharpness).max() > 0.1
-    maps = wires.call("InhabitMotionBlur", model=host.load_model(path))[0]
+    maps = wires.call("InhabitMotionBlur", model=load_model(path))[0]
     return max(
         differ(maps, blur_maps(told, *size)), differ(wires.call("InhabitMotionBlur")[0], blur_maps(usual, *size))
     )
@@ -100,9 +101,9 @@ def references(wires: Wires) -> dict[str, float]:
         Image.fromarray(pixels).save(picture)
         expected = codec.encode(fit_reference(read_image(picture), (WIDTH, HEIGHT), 8, "it")) / codec.scale
         given = wires.call("InhabitReference", image=torch.from_numpy(pixels)[None] / 255)
-        report[f"a reference of {width}x{height}"] = differ(given[0][0][1][host_conds.REFERENCE], expected)
+        report[f"a reference of {width}x{height}"] = differ(given[0][0][1][REFERENCE], expected)
     photo = torch.rand(1, 600, 400, 3).repeat_interleave(10, dim=1).repeat_interleave(10, dim=2)
-    latents = wires.call("InhabitReference", image=photo, driving=None)[0][0][1][host_conds.REFERENCE]
+    latents = wires.call("InhabitReference", image=photo, driving=None)[0][0][1][REFERENCE]
     height, width = (4 * side for side in latents.shape[-2:])
     report["pixels of an enormous reference"] = abs(height * width / 768**2 - 1)
     report["shape of an enormous reference"] = abs(height / width / 1.5 - 1)

@@ -1,4 +1,4 @@
-"""Host: core's samplers and schedulers over a MODEL of ours."""
+"""Core's samplers and schedulers over a MODEL of ours."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import latent_preview
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ..errors import InputError
-from .host import KEY, HostedModel, model_config
-from .host_checks import check_conditions, check_latent
-from .host_schedule import SAMPLING, trailing_sigmas
-from .host_windows import WindowHandler, keep_seed, plan_memory_for_one_window
-from .inputs import checked_conditioning, checked_latent
+from ...errors import InputError
+from ..inputs import checked_conditioning, checked_latent
+from .checks import check_conditions, check_latent
+from .model import KEY, HostedModel, model_config
+from .schedule import SAMPLING, trailing_sigmas
+from .windows import WindowHandler, keep_seed, plan_memory_for_one_window
 
 TRAILING = "trailing"
 SAMPLERS = list(comfy.samplers.SAMPLER_NAMES)

@@ -1,4 +1,4 @@
-"""Host: the plain noise under what a noise mask keeps, where a run starts from other noise (Inhabit Reference Noise).
+"""The plain noise under what a noise mask keeps, where a run starts from other noise (Inhabit Reference Noise).
 
 Core re-noises what is kept with the tensor that the run starts from. A kept scene's latents at step t are
 √ᾱ·scene + √(1-ᾱ)·ε with ε standard normal: the reference under the start is for what is still to be drawn.

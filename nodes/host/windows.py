@@ -1,4 +1,4 @@
-"""Host: context windows over the frames, inside any sampler of core."""
+"""Context windows over the frames, inside any sampler of core."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ..sampling.windows import step_windows, window_weights, windows
-from .host_conds import PER_FRAME
-from .host_control import WindowControls
-from .host_preview import FOLLOWER
-from .host_run import RUN, Run
+from ...sampling.windows import step_windows, window_weights, windows
+from .conds import PER_FRAME
+from .control import WindowControls
+from .preview import FOLLOWER
+from .run import RUN, Run
 
 
 class WindowHandler(comfy.context_windows.ContextHandlerABC):

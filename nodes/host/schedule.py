@@ -1,4 +1,4 @@
-"""Host: the noise schedule of a MODEL, read from its `model_sampling` and shifted there.
+"""The noise schedule of a MODEL, read from its `model_sampling` and shifted there.
 
 Everything here works on any MODEL whose network knows a list of noise levels, as Stable Diffusion's do.
 """
@@ -12,9 +12,9 @@ import comfy.model_sampling
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..sampling.schedules import gamma_for, shifted_sigmas, trailing_timesteps
-from .host import HostedModel
+from ...errors import InputError
+from ...sampling.schedules import gamma_for, shifted_sigmas, trailing_timesteps
+from .model import HostedModel
 
 SAMPLING = "model_sampling"
 VAE_DOWNSCALE = 8  # pixels of a latent cell, of other packs' and core's models with discrete sigmas

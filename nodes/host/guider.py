@@ -1,4 +1,4 @@
-"""Host: core's GUIDER with HIA's animation-cfg."""
+"""Core's GUIDER with HIA's animation-cfg."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import comfy.model_patcher
 import comfy.samplers
 import torch
 
-from .host import model_config
-from .host_conds import BLUR, DEPTH, REFERENCE, SKELETON
+from .conds import BLUR, DEPTH, REFERENCE, SKELETON
+from .model import model_config
 
 KEYS = {"reference": (REFERENCE,), "motion": (SKELETON, DEPTH, BLUR)}  # by `sampling.unconditional_without`
 

@@ -1,4 +1,4 @@
-"""Host: the hints of ControlNets and T2I adapters in context windows, for models of others."""
+"""The hints of ControlNets and T2I adapters in context windows, for models of others."""
 
 from __future__ import annotations
 

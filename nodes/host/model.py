@@ -1,4 +1,4 @@
-"""The pack as a native ComfyUI MODEL. This file and its neighbours `host_*.py` alone touch ComfyUI's unstable API.
+"""The pack as a native ComfyUI MODEL.
 
 A `ModelPatcher` holds the denoiser (with the motion and object guiders); the ReferenceNet is its additional model.
 Frames are the latent batch: x is (B·F, 4, h, w), clip-major, B = the conditionings core joined in one call.
@@ -22,15 +22,15 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..models import AnimationModel, ModelConfig
-from ..models.config import ScheduleConfig
-from ..sampling.schedules import check_prediction, every_sigma
-from ..weights import load, load_codec, read_config
-from ..weights.checkpoint import CONFIG_KEY, build, config_tensor
-from ..weights.from_files import assemble_files, read_vae
-from .host_checks import check_conditions, check_context, check_latent
-from .host_conds import (
+from ...errors import InputError
+from ...models import AnimationModel, ModelConfig
+from ...models.config import ScheduleConfig
+from ...sampling.schedules import check_prediction, every_sigma
+from ...weights import load, load_codec, read_config
+from ...weights.checkpoint import CONFIG_KEY, build, config_tensor
+from ...weights.from_files import assemble_files, read_vae
+from .checks import check_conditions, check_context, check_latent
+from .conds import (
     BLUR,
     DEPTH,
     ENVIRONMENT,
@@ -44,12 +44,12 @@ from .host_conds import (
     FrameCond,
     ReferenceCond,
 )
-from .host_foreign import UNetSettings, check_conditioning, check_patches, check_windows
-from .host_operations import operations_for
-from .host_preview import follow
-from .host_run import RUN, Run, start_run
-from .host_saving import KEY, HostedPatcher, given_for_saving, tensors_for_saving
-from .host_windows import plan_memory_for_one_window
+from .foreign import UNetSettings, check_conditioning, check_patches, check_windows
+from .operations import operations_for
+from .preview import follow
+from .run import RUN, Run, start_run
+from .saving import KEY, HostedPatcher, given_for_saving, tensors_for_saving
+from .windows import plan_memory_for_one_window
 
 
 def load_model(path: Path) -> comfy.model_patcher.ModelPatcher:

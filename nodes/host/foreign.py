@@ -1,4 +1,4 @@
-"""Host: what nodes for other models cannot do with ours. It is said, since core would silently do nothing, or worse."""
+"""What nodes for other models cannot do with ours. It is said, since core would silently do nothing, or worse."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 
 import comfy.context_windows
 
-from ..errors import InputError
-from .host_preview import begins
+from ...errors import InputError
+from .preview import begins
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Host: what a sampling run shows on its node: a progress bar that counts windows and clips, and the video so far.
+"""What a sampling run shows on its node: a progress bar that counts windows and clips, and the video so far.
 
 Core's own preview shows the first frame only. Here all denoised frames go into one small animated picture, sent to
 the browser that queued the workflow, where `web/preview.js` shows it. Without such a browser nothing is computed.
@@ -20,7 +20,7 @@ from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
 
-from .host_kept import remember_plain
+from .kept import remember_plain
 
 EVENT = "inhabit.preview"
 FOLLOWER = "inhabit_follower"  # its key in transformer_options

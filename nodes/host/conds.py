@@ -1,11 +1,11 @@
-"""Host: the keys that condition nodes set on CONDITIONING, and the Cond objects that core makes of them for a run."""
+"""The keys that condition nodes set on CONDITIONING, and the Cond objects that core makes of them for a run."""
 
 from __future__ import annotations
 
 import comfy.conds
 from torch import Tensor
 
-from ..errors import InputError
+from ...errors import InputError
 
 REFERENCE, SKELETON = "inhabit_reference", "inhabit_skeleton"
 DEPTH, BLUR = "inhabit_depth", "inhabit_blur"

@@ -1,4 +1,4 @@
-"""Host: core's layers for our networks."""
+"""Core's layers for our networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host: a long video clip by clip, each led by the last finished frames of the one before (AA2 motion frames)."""
+"""A long video clip by clip, each led by the last finished frames of the one before (AA2 motion frames)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..sampling.windows import windows
-from .host_conds import PER_FRAME
-from .host_preview import Follower
-from .host_sampling import Sampling, check_length
+from ...sampling.windows import windows
+from .conds import PER_FRAME
+from .preview import Follower
+from .sampling import Sampling, check_length
 
 
 def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, length: int, overlap: int) -> dict:

@@ -1,4 +1,4 @@
-"""Host: core's NOISE object, with the reference under the noise."""
+"""Core's NOISE object, with the reference under the noise."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import comfy.sampler_helpers
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..sampling.reference_noise import diffuse_reference
-from .host_kept import over_plain
-from .host_schedule import discrete_sampling
+from ...errors import InputError
+from ...sampling.reference_noise import diffuse_reference
+from .kept import over_plain
+from .schedule import discrete_sampling
 
 
 class ReferenceNoise:

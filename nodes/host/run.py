@@ -1,4 +1,4 @@
-"""Host: what happens once a sampling run, before core's sampler starts."""
+"""What happens once a sampling run, before core's sampler starts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..models import AnimationModel, ModelConfig
-from ..pipeline.conditions import selected
-from .host_checks import check_has_reference
-from .host_conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
-from .host_kept import plain_where_kept
-from .host_preview import begins
+from ...errors import InputError
+from ...models import AnimationModel, ModelConfig
+from ...pipeline.conditions import selected
+from .checks import check_has_reference
+from .conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
+from .kept import plain_where_kept
+from .preview import begins
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Host: a LoRA as patches of core's on a MODEL of ours."""
+"""A LoRA as patches of core's on a MODEL of ours."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import comfy.model_patcher
 from comfy.weight_adapter import LoRAAdapter
 from torch import Tensor
 
-from ..errors import InputError
-from ..weights.lora import layer_of, read_lora
-from .host import KEY, model_config
+from ...errors import InputError
+from ...weights.lora import layer_of, read_lora
+from .model import KEY, model_config
 
 logger = logging.getLogger(__name__)
 

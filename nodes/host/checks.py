@@ -1,4 +1,4 @@
-"""Host: what a sampling run of ours is given, checked against the model and each other before anything is computed."""
+"""What a sampling run of ours is given, checked against the model and each other before anything is computed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from ..errors import InputError
-from ..models import ModelConfig
-from .host_conds import CELL, IN_PIXELS, PER_FRAME, REFERENCE
+from ...errors import InputError
+from ...models import ModelConfig
+from .conds import CELL, IN_PIXELS, PER_FRAME, REFERENCE
 
 
 def check_latent(config: ModelConfig, latent: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Host: what core's ModelSave and Save Checkpoint write of a MODEL of ours: all its networks with their patches."""
+"""What core's ModelSave and Save Checkpoint write of a MODEL of ours: all its networks with their patches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import comfy.model_management
 import comfy.model_patcher
 from torch import Tensor
 
-from ..weights.checkpoint import apart
+from ...weights.checkpoint import apart
 
 KEY = "inhabit"  # of our additional models and wrappers
 DENOISER, REFERENCE = "denoiser.", "reference."
