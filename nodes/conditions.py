@@ -15,7 +15,7 @@ from ..pipeline.conditions import Fill, check_size, environment_frames, latent_m
 from ..pipeline.inputs import fit_reference
 from .host.checks import check_agrees, check_encoded
 from .host.conds import BLUR, CELL, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
-from .host.model import model_config
+from .host.settings import model_config
 from .inputs import checked_conditioning, checked_depth, checked_image, chosen, mask_of, same_frames
 from .kinds import positive_and_negative, rare, schema
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.config import TYPICAL_SHARPNESS
 from ..perception import blur_maps, face_crops, hand_face_regions, measure_hand_blur, override_sharpness
-from .host.model import model_config
+from .host.settings import model_config
 from .inputs import check_video, checked_image, checked_poses
 from .kinds import WIDTH_AND_HEIGHT, PoseKeypoint, rare, schema
 

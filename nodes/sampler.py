@@ -6,8 +6,9 @@ from comfy_api.latest import io
 
 from .host import sampling
 from .host.clips import sample_clips
-from .host.model import model_config
-from .inputs import chosen, number
+from .host.settings import model_config, own_steps
+from .host.windows import with_windows
+from .inputs import checked_conditioning, checked_latent, chosen, number
 from .kinds import CFG, OWN, SAMPLING, STEPS, rare, schema
 
 LENGTH_TOOLTIP = "Frames denoised together, at most as many as the model was trained on (16 suits inhabit-puppets)."
@@ -45,7 +46,7 @@ class InhabitContextWindows(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, length: int, overlap: int, random_offset: bool) -> io.NodeOutput:
-        return io.NodeOutput(sampling.with_windows(model, length, overlap, random_offset))
+        return io.NodeOutput(with_windows(model, length, overlap, random_offset))
 
 
 class InhabitWindowedSampler(io.ComfyNode):
@@ -143,11 +144,13 @@ class InhabitWindowedSampler(io.ComfyNode):
         chosen(sampler, sampling.SAMPLERS, "sampler")
         chosen(scheduler, sampling.SCHEDULERS, "scheduler")
         chosen(long_video, LONG_VIDEO, "long_video")
+        positive, negative = checked_conditioning(positive, "positive"), checked_conditioning(negative, "negative")
+        checked_latent(latent, "latent")
         sampling.check_inputs(model, positive, negative, latent)
-        sigmas = sampling.sigmas_for(model, scheduler, sampling.own_steps(model, steps))
+        sigmas = sampling.sigmas_for(model, scheduler, own_steps(model, steps))
         how = sampling.Sampling(number(cfg, "cfg"), sampler, sigmas, seed)
         length = model_config(model).sampling.window if length == OWN else length
         if long_video == "clips":
             return io.NodeOutput(sample_clips(model, positive, negative, latent, how, length, overlap))
-        model = sampling.with_windows(model, length, overlap, random_offset=True)
+        model = with_windows(model, length, overlap, random_offset=True)
         return io.NodeOutput(sampling.sample(model, positive, negative, latent, how))

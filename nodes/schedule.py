@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..errors import InputError
-from .host.sampling import own_steps
 from .host.schedule import gamma_of, trailing_sigmas, with_shifted_snr
+from .host.settings import own_steps
 from .inputs import checked_latent
 from .kinds import SAMPLING, STEPS, schema
 

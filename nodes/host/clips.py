@@ -13,7 +13,8 @@ from tqdm import tqdm
 from ...sampling.windows import windows
 from .conds import PER_FRAME
 from .preview import Follower
-from .sampling import Sampling, check_length
+from .sampling import Sampling
+from .settings import check_length, model_config
 
 
 def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, length: int, overlap: int) -> dict:
@@ -22,7 +23,7 @@ def sample_clips(patcher, positive, negative, latent: dict, how: Sampling, lengt
     Finished frames enter through core's noise mask, which shows them to the model at every step's own noise, from the
     noise they started from. Raises InputError for a length that the model cannot take.
     """
-    check_length(patcher, length)
+    check_length(model_config(patcher), length)
     result = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"]).clone()
     noise = comfy.sample.prepare_noise(result, how.seed, latent.get("batch_index"))
     clips, done = windows(len(result), length, overlap), 0

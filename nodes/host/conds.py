@@ -10,6 +10,7 @@ from ...errors import InputError
 REFERENCE, SKELETON = "inhabit_reference", "inhabit_skeleton"
 DEPTH, BLUR = "inhabit_depth", "inhabit_blur"
 ENVIRONMENT, MASK, OBJECTS = "inhabit_environment", "inhabit_mask", "inhabit_objects"
+SEED = "inhabit_seed"  # of a run, in its transformer_options: where its windows lie
 CELL = "inhabit_cell"  # pixels a side of one latent of the VAE that encoded the conditions
 PER_FRAME = (SKELETON, DEPTH, BLUR, ENVIRONMENT, MASK, OBJECTS)  # what a context window slices
 IN_PIXELS = (SKELETON, DEPTH, BLUR)

@@ -24,16 +24,6 @@ def check_conditioning(values: dict) -> None:
             raise InputError(f"the conditioning has {what}: Inhabit's models do not take it")
 
 
-class UNetSettings(dict):
-    """Core's `unet_config`; says what is wrong where a node asks for the layers of another kind of UNet."""
-
-    def __missing__(self, name: str):
-        raise InputError(
-            f"a node asks for {name} of Stable Diffusion's UNet, to change its layers (FreeU and the like); "
-            "Inhabit's models are built otherwise: take the node out"
-        )
-
-
 def check_windows(executor, patcher, noise_shape, *args, **kwargs):
     """PREPARE_SAMPLING wrapper: see that core's own context windows, where those are set, can be right with our models.
 

@@ -7,7 +7,7 @@ import comfy.samplers
 import torch
 
 from .conds import BLUR, DEPTH, REFERENCE, SKELETON
-from .model import model_config
+from .settings import model_config
 
 KEYS = {"reference": (REFERENCE,), "motion": (SKELETON, DEPTH, BLUR)}  # by `sampling.unconditional_without`
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...weights.lora import layer_of, read_lora
-from .model import KEY, model_config
+from .saving import KEY
+from .settings import model_config
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import comfy.conds
-import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.model_sampling
 import comfy.sd
-import comfy.supported_models_base
 import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
@@ -44,11 +42,12 @@ from .conds import (
     FrameCond,
     ReferenceCond,
 )
-from .foreign import UNetSettings, check_conditioning, check_patches, check_windows
+from .foreign import check_conditioning, check_patches, check_windows
 from .operations import operations_for
 from .preview import follow
 from .run import RUN, Run, start_run
 from .saving import KEY, HostedPatcher, given_for_saving, tensors_for_saving
+from .settings import HostConfig
 from .windows import plan_memory_for_one_window
 
 
@@ -108,47 +107,6 @@ def load_checkpoint_vae(path: Path) -> comfy.sd.VAE | None:
     if vae is not None and vae.first_stage_model is None:
         raise InputError(f"{path} holds a VAE of a kind that ComfyUI does not know: choose another checkpoint")
     return vae
-
-
-def model_config(patcher: comfy.model_patcher.ModelPatcher) -> ModelConfig:
-    """Return the config of a MODEL. Raises InputError when another pack or core made the model."""
-    model = getattr(patcher, "model", patcher)
-    if not isinstance(model, HostedModel):
-        raise InputError(
-            f"the model is a {type(model).__name__}; connect the MODEL of Inhabit Model Loader or of Inhabit "
-            "Assemble Model"
-        )
-    return model.settings.config
-
-
-class HostLatents(comfy.latent_formats.LatentFormat):
-    """Latents of the checkpoint's VAE; channels 0…2 of the bundled one are roughly red, green and blue, -1…1."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        self.scale_factor = config.latent.scale
-        self.latent_channels = config.latent.channels
-        if config.autoencoder is not None:
-            self.latent_rgb_factors = (torch.eye(config.latent.channels, 3) / config.latent.scale).tolist()
-        else:
-            self.latent_rgb_factors = comfy.latent_formats.SD15().latent_rgb_factors
-            self.taesd_decoder_name = "taesd_decoder"
-
-
-class HostConfig(comfy.supported_models_base.BASE):
-    """Core's view of the model config."""
-
-    memory_usage_factor = 2.0
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__({"disable_unet_model_creation": True, "in_channels": config.latent.channels})
-        self.config = config
-        self.latent_format = HostLatents(config)
-        self.unet_config = UNetSettings(self.unet_config)
-        self.sampling_settings = _sampling_settings(config.schedule)
-
-    def model_type(self, state_dict: dict, prefix: str = "") -> comfy.model_base.ModelType:
-        kinds = comfy.model_base.ModelType
-        return kinds.V_PREDICTION if self.config.schedule.prediction == "v" else kinds.EPS
 
 
 class HostedModel(comfy.model_base.BaseModel):
@@ -243,19 +201,6 @@ class _VSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_samplin
 
 class _EpsilonSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
     pass
-
-
-def _sampling_settings(schedule: ScheduleConfig) -> dict[str, object]:
-    """The betas as core's ModelSamplingDiscrete node reads them, whose "linear" are the roots of betas.
-
-    That node replaces the schedule by one of core's own kinds, so that a γ of the model is gone behind it.
-    """
-    return {
-        "beta_schedule": {"linear": "sqrt_linear", "scaled_linear": "linear"}[schedule.betas],
-        "linear_start": schedule.beta_start,
-        "linear_end": schedule.beta_end,
-        "timesteps": schedule.train_steps,
-    }
 
 
 def _model_sampling(schedule: ScheduleConfig) -> comfy.model_sampling.ModelSamplingDiscrete:

@@ -12,7 +12,7 @@ from ...errors import InputError
 from ...models import AnimationModel, ModelConfig
 from ...pipeline.conditions import selected
 from .checks import check_has_reference
-from .conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON, Name
+from .conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SEED, SKELETON, Name
 from .kept import plain_where_kept
 from .preview import begins
 
@@ -26,8 +26,7 @@ SHARED = {"reference": (REFERENCE, "c_crossattn"), "motion": (SKELETON, DEPTH, B
 class Run:
     """What one sampling run keeps between steps and windows: reference keys/values and the window's motion features."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(self) -> None:
         self.references: dict[Name, object] = {}
         self._window: tuple[int, ...] = ()
         self._motion: dict[object, tuple[tuple[Tensor | None, ...], Tensor]] = {}
@@ -78,9 +77,9 @@ def start_run(
     noise = plain_where_kept(noise, options, drawn)
     masks = [mask for mask in (denoise_mask, drawn) if mask is not None]
     denoise_mask = math.prod(masks) if masks else None
-    run = Run(extra_args.get("seed") or 0)
+    run = Run()
     _read_references(run, hosted, conds, guider.model_patcher.load_device)
-    options[RUN] = run
+    options[RUN], options[SEED] = run, extra_args.get("seed") or 0
     return executor(guider, sigmas, extra_args, callback, noise, latent_image, denoise_mask, *args, **kwargs)
 
 

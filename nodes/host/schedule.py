@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...sampling.schedules import gamma_for, shifted_sigmas, trailing_timesteps
-from .model import HostedModel
+from .settings import own_config
 
 SAMPLING = "model_sampling"
 VAE_DOWNSCALE = 8  # pixels of a latent cell, of other packs' and core's models with discrete sigmas
@@ -63,7 +63,7 @@ def gamma_of(patcher: comfy.model_patcher.ModelPatcher, latents: Tensor) -> floa
     See `gamma_for`. Raises InputError for no MODEL.
     """
     discrete_sampling(patcher)
-    config = patcher.model.settings.config if isinstance(patcher.model, HostedModel) else None
+    config = own_config(patcher)
     scale = VAE_DOWNSCALE if config is None else config.latent.downscale
     height, width = latents.shape[-2:]
     return gamma_for(height * scale, width * scale, None if config is None else config.schedule.gamma)

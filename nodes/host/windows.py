@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import comfy.context_windows
 import comfy.model_management
+import comfy.model_patcher
 import torch
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from ...errors import InputError
 from ...sampling.windows import step_windows, window_weights, windows
-from .conds import PER_FRAME
+from .conds import PER_FRAME, SEED
 from .control import WindowControls
 from .preview import FOLLOWER
-from .run import RUN, Run
+from .saving import KEY
+from .settings import check_length, own_config
 
 
 class WindowHandler(comfy.context_windows.ContextHandlerABC):
@@ -65,8 +69,7 @@ class WindowHandler(comfy.context_windows.ContextHandlerABC):
         if not self.random_offset:
             return windows(frames, self.context_length, self.context_overlap)
         step = int((options["sample_sigmas"] - timestep[0]).abs().argmin())
-        seed = options[RUN].seed if RUN in options else 0
-        return step_windows(frames, self.context_length, self.context_overlap, seed, step)
+        return step_windows(frames, self.context_length, self.context_overlap, options.get(SEED, 0), step)
 
 
 def frame_axis(latents: Tensor | list[int]) -> int:
@@ -113,5 +116,20 @@ def plan_memory_for_one_window(executor, model, noise_shape, *args, **kwargs):
 
 def keep_seed(executor, guider, sigmas, extra_args: dict, *args, **kwargs):
     """SAMPLER_SAMPLE wrapper, for models of others: the seed of the window offsets."""
-    extra_args["model_options"]["transformer_options"][RUN] = Run(extra_args.get("seed") or 0)
+    extra_args["model_options"]["transformer_options"][SEED] = extra_args.get("seed") or 0
     return executor(guider, sigmas, extra_args, *args, **kwargs)
+
+
+def with_windows(patcher: comfy.model_patcher.ModelPatcher, length: int, overlap: int, random_offset: bool):
+    """Return a copy of a MODEL that samples in context windows. Raises InputError for numbers that do not fit."""
+    if not isinstance(patcher, comfy.model_patcher.ModelPatcher):
+        raise InputError(f"the model is a {type(patcher).__name__}; connect a MODEL")
+    patcher = patcher.clone()
+    config = own_config(patcher)
+    if config is not None:
+        check_length(config, length)
+    else:
+        patcher.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, keep_seed)
+        patcher.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, plan_memory_for_one_window)
+    patcher.model_options["context_handler"] = WindowHandler(length, overlap, random_offset)
+    return patcher

@@ -24,7 +24,8 @@ from inhabit.errors import InputError  # noqa: E402
 from inhabit.models import PRESETS, AnimationModel  # noqa: E402
 from inhabit.nodes.assemble import InhabitAssembleModel  # noqa: E402
 from inhabit.nodes.folders import names_in, register_model_folders  # noqa: E402
-from inhabit.nodes.host.model import as_model, load_model, model_config  # noqa: E402
+from inhabit.nodes.host.model import as_model, load_model  # noqa: E402
+from inhabit.nodes.host.settings import model_config  # noqa: E402
 from inhabit.weights.conversion import convert  # noqa: E402
 from torch import nn  # noqa: E402
 

@@ -28,7 +28,8 @@ import comfy_extras.nodes_model_merging as merging
 from inhabit.models import PRESETS
 from inhabit.nodes import conditions
 from inhabit.nodes.folders import register_model_folders
-from inhabit.nodes.host.model import KEY, load_model
+from inhabit.nodes.host.model import load_model
+from inhabit.nodes.host.saving import KEY
 from inhabit.pipeline.animate import project_reference
 from inhabit.weights import BUNDLED
 from inhabit.weights.companions import clip_pixels, image_context

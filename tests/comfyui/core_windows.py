@@ -16,7 +16,7 @@ import comfy_extras.nodes_context_windows as context_nodes
 import comfy_extras.nodes_custom_sampler as custom
 from inhabit.errors import InputError
 from inhabit.nodes.host.clips import _frames_of
-from inhabit.nodes.host.sampling import with_windows
+from inhabit.nodes.host.windows import with_windows
 from inhabit.sampling.windows import WindowAverage, windows
 
 FRAMES, LENGTH, OVERLAP, CFG, STEPS, SIGMA = 8, 5, 2, 2.5, 3, 3.0

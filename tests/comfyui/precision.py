@@ -17,7 +17,9 @@ args.cpu = True  # before anything of ComfyUI asks for a device
 
 import comfy.sd  # noqa: E402
 import latents  # noqa: E402
-from inhabit.nodes.host.model import KEY, as_model, load_model, load_vae, model_config  # noqa: E402
+from inhabit.nodes.host.model import as_model, load_model, load_vae  # noqa: E402
+from inhabit.nodes.host.saving import KEY  # noqa: E402
+from inhabit.nodes.host.settings import model_config  # noqa: E402
 from inhabit.weights import load, load_codec  # noqa: E402
 from inhabit.weights.checkpoint import build, read_as_stored  # noqa: E402
 

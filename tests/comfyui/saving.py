@@ -15,7 +15,8 @@ import latents as run  # before anything else of ComfyUI: it asks for the CPU
 import torch
 from inhabit.nodes.folders import register_model_folders
 from inhabit.nodes.host.lora import with_lora
-from inhabit.nodes.host.model import KEY, load_model
+from inhabit.nodes.host.model import load_model
+from inhabit.nodes.host.saving import KEY
 from inhabit.weights import load, load_codec
 from lora_files import ALPHA, MADE, RANK
 from primitives import Tiny
