@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,7 +16,8 @@ from ..errors import InputError
 
 log = logging.getLogger(__name__)
 
-LOCK = ".training.lock"  # stays beside what was trained: to take it away would let a third process in between
+LOCK = ".training.lock"  # stays in the folder: to take it away would let a third process in between
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}  # what such a file system answers
 
 
 @contextmanager
@@ -27,12 +29,14 @@ def sole_training(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
         lock.acquire()
     except Timeout:
         raise InputError(f"{folder} is being trained into{_holder(path)}: wait for it, or give another --out") from None
-    except NotImplementedError:
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
         log.warning("%s is on a file system without locks: see to it that no other training writes there", folder)
         yield
         return
@@ -41,15 +45,6 @@ def sole_training(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        _leave_nothing(folder)
-
-
-def _leave_nothing(folder: Path) -> None:
-    """Take the lock's file and the folder away where the training has written nothing else."""
-    if [path.name for path in folder.iterdir()] == [LOCK]:
-        with suppress(OSError):
-            (folder / LOCK).unlink()
-            folder.rmdir()
 
 
 def _sign(path: Path) -> None:
