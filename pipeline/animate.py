@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..models.autoencoder import LatentCodec
 from ..models.config import ModelConfig
 from ..models.model import AnimationModel
-from ..models.unet import KeysValues
+from ..models.reference import ProjectedReference
 from ..sampling.guidance import guide, needs_unconditional
 from ..sampling.reference_noise import diffuse_reference
 from ..sampling.schedules import TrailingDDIMScheduler, make_scheduler
@@ -207,7 +207,7 @@ class WindowDenoiser:
         model: AnimationModel,
         conditions: DrivingConditions,
         encoded: EncodedConditions,
-        reference: KeysValues | None,
+        reference: ProjectedReference | None,
         guidance: float = 1.0,
         context: Tensor | None = None,
         without: Collection[Mechanism] = (),
@@ -223,7 +223,7 @@ class WindowDenoiser:
         self._without, self._temporal = frozenset(without), "temporal" not in without
         self._window: list[int] | None = None
         self._scene: dict = {}  # what both passes of guidance see
-        self._motion: Tensor | None = None
+        self._pose: Tensor | None = None
 
     @property
     def frames(self) -> int:
@@ -236,25 +236,25 @@ class WindowDenoiser:
         timesteps = torch.tensor([timestep], device=self._device)
         missing = self._model.config.sampling.unconditional_without
         if not needs_unconditional(self._guidance, missing):
-            return self._denoise(latents, timesteps, self._context, self._motion)[0].cpu()
+            return self._denoise(latents, timesteps, self._context, self._pose)[0].cpu()
         # HIA animation-cfg, both passes as one batch: environment and objects are where the scene is, and stay.
         # What the unconditional pass keeps, as the image embedding with its reference, is of one clip and serves both.
         both = self._denoise(
             latents.expand(2, -1, -1, -1, -1),
             timesteps,
             _after_nothing(self._context) if "reference" in missing else self._context,
-            _after_nothing(self._motion) if "motion" in missing else self._motion,
+            _after_nothing(self._pose) if "motion" in missing else self._pose,
             unconditional=int("reference" in missing),
         )
         return guide(both[0], both[1], self._guidance).cpu()
 
-    def _denoise(self, latents: Tensor, timesteps: Tensor, context, motion, unconditional: int = 0) -> Tensor:
+    def _denoise(self, latents: Tensor, timesteps: Tensor, context, pose, unconditional: int = 0) -> Tensor:
         prediction = self._model.denoise(
             latents,
             timesteps,
             context,
             reference=self._reference,
-            motion=motion,
+            pose=pose,
             temporal=self._temporal,
             unconditional=unconditional,
             **self._scene,
@@ -264,12 +264,12 @@ class WindowDenoiser:
     def _prepare(self, window: list[int]) -> None:
         if window == self._window:
             return
-        self._window, self._motion, self._scene = None, None, {}  # free the last window before making the next
+        self._window, self._pose, self._scene = None, None, {}  # free the last window before making the next
         encoded, config = self._encoded, self._model.config
         if "motion" not in self._without:
             given = motion_inputs(self._conditions, window, config)
             given = (None if values is None else self._place(values) for values in given)
-            self._motion = self._model.motion(*given, temporal=self._temporal)
+            self._pose = self._model.pose(*given, temporal=self._temporal)
         if "environment" not in self._without and config.environment:
             self._scene["environment"] = self._place(encoded.environment[window]).unsqueeze(0)
             self._scene["mask"] = self._place(encoded.mask[window]).unsqueeze(0)
@@ -367,7 +367,7 @@ def _sample_clips(
 
 def project_reference(
     model: AnimationModel, codec: LatentCodec, image: Tensor, context: Tensor | None = None
-) -> KeysValues:
+) -> ProjectedReference:
     """Run the ReferenceNet on a picture (1, H, W, 3) 0…1 and project its features to keys and values.
 
     Done once a run: neither depends on the step or the window.

@@ -161,10 +161,10 @@ def latent_mask(mask: Tensor, downscale: int) -> Tensor:
 
 
 def motion_inputs(conditions: DrivingConditions, window: list[int], config: ModelConfig) -> list[Tensor | None]:
-    """Return what the motion guider reads of one window: skeleton (1, F, 3, H, W), depth (1, F, 1, H, W), blur maps
+    """Return what the pose guider reads of one window: skeleton (1, F, 3, H, W), depth (1, F, 1, H, W), blur maps
     (1, F, 3, H, W); None for what is not given or what the model has no network for."""
-    depth = conditions.depth if config.motion.depth else None
-    blur = conditions.blur if config.motion.blur is not None else None
+    depth = conditions.depth if config.pose.depth else None
+    blur = conditions.blur if config.pose.blur is not None else None
     axes = ("f h w c -> 1 f c h w", "f h w -> 1 f 1 h w", "f h w c -> 1 f c h w")
     planes = zip((conditions.skeleton, depth, blur), axes, strict=True)
     return [None if plane is None else rearrange(plane[window], order) for plane, order in planes]
@@ -176,9 +176,9 @@ def log_unused(config: ModelConfig, conditions: DrivingConditions) -> None:
         logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
     if conditions.has_objects and config.objects is None:
         logger.info("model %s has no object guider: the object mask is not used", config.name)
-    if conditions.depth is not None and not config.motion.depth:
+    if conditions.depth is not None and not config.pose.depth:
         logger.info("model %s reads no depth: it is not used", config.name)
-    if conditions.blur is not None and config.motion.blur is None:
+    if conditions.blur is not None and config.pose.blur is None:
         logger.info("model %s reads no motion-blur maps: they are not used", config.name)
 
 

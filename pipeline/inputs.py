@@ -102,9 +102,7 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         skeleton=skeletons,
         depth=read_structured_depth(files.depth, skeletons, target),
         object_mask=read_objects(files.object_mask, target),
-        blur=_hand_maps(
-            files, people, None if video is None else driving, target.size, config.motion.typical_sharpness
-        ),
+        blur=_hand_maps(files, people, None if video is None else driving, target.size, config.pose.typical_sharpness),
     )
     picture = read_image(files.reference)
     reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")

@@ -248,7 +248,7 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
 class StepBatches(Dataset):
     """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order.
 
-    typical_sharpness: the model's, see `MotionGuiderConfig`.
+    typical_sharpness: the model's, see `PoseGuiderConfig`.
     """
 
     def __init__(self, recipe: Recipe, rank: int = 0, typical_sharpness: float = TYPICAL_SHARPNESS) -> None:

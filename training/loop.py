@@ -106,7 +106,7 @@ class Trainer:
             raise
 
     def _batches(self) -> Iterable[Batch | Pictures]:
-        typical = self.model.config.motion.typical_sharpness
+        typical = self.model.config.pose.typical_sharpness
         return batches(self.recipe, self.accelerator.process_index, self.step, typical)
 
     def train_step(self, batch) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ def region_errors(predicted: Tensor, target: Tensor, character_BFHW: Tensor) -> 
     return {name: (error * weight).sum() / weight.sum().clamp(min=1e-6) for name, weight in weights.items()}
 
 
-def lookup_loss(seen: dict[str, Tensor], clean_NCHW: Tensor, character_NHW: Tensor) -> Tensor:
+def patch_loss(seen: dict[str, Tensor], clean_NCHW: Tensor, character_NHW: Tensor) -> Tensor:
     """How far the reference's colours where each layer looks are from the character's: mean squared, in its region.
 
     # Not in paper: tells attention where to look from the first step on; without it the values have to become useful

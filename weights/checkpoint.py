@@ -1,7 +1,7 @@
 """The single checkpoint file: safetensors with the model's configuration as JSON in the header.
 
-Keys: `denoiser.* reference.* motion.* objects.*`, and `vae.*` when an autoencoder is bundled. Position tables are not
-stored where they are what their formula gives.
+Keys: `denoiser.* reference.* pose.* objects.*`, and `vae.*` when an autoencoder is bundled; files of earlier versions
+say `motion.*` for `pose.*`. Position tables are not stored where they are what their formula gives.
 """
 
 from __future__ import annotations
@@ -198,6 +198,12 @@ def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def our_key(key: str) -> str:
+    """A tensor's name, as today's networks have it."""
+    name = key.removeprefix(_COMFY_PREFIX).replace(COMPILED, "")
+    return f"pose.{name.removeprefix('motion.')}" if name.startswith("motion.") else name
+
+
 def _what_instead(path: str | Path) -> str:
     """What a .safetensors file without a configuration is, and what to do."""
     with _open(path) as file:
@@ -244,7 +250,7 @@ def _read(path: str | Path, device, dtype: torch.dtype | None, keep: Callable[[s
     converted is read in small parts, so that the file's pages do not pile up beside the copies.
     """
     with _open(path) as file:
-        keys = {key.removeprefix(_COMFY_PREFIX).replace(COMPILED, ""): key for key in file.keys()}
+        keys = {our_key(key): key for key in file.keys()}
     names: dict[str, list[str]] = {}
     for name in keys:
         if name not in _COMFY_KEYS and name != CONFIG_KEY and keep(name):

@@ -114,7 +114,7 @@ def _inner(name: str) -> str:
     """Return a layer's name, or a pattern of it, without what wraps it."""
     while name.startswith(OUTER):
         name = name[len(next(outer for outer in OUTER if name.startswith(outer))) :]
-    return name
+    return re.sub(r"^motion\.", "pose.", name)  # as the pose guider was named in earlier versions
 
 
 def layer_of(name: str) -> str:

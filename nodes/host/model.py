@@ -160,7 +160,7 @@ class HostedDenoiser(nn.Module):
         super().__init__()
         for name, layer in model.denoiser.named_children():
             self.add_module(name, layer)
-        self.motion, self.objects = model.motion, model.objects
+        self.pose, self.objects = model.pose, model.objects
         self.dtype = dtype
         object.__setattr__(self, "animation", model)  # not registered: its layers are, above
 
@@ -189,7 +189,7 @@ class HostedDenoiser(nn.Module):
             reference=run.reference(conds.get(REFERENCE)),
             environment=split(ENVIRONMENT),
             mask=split(MASK),
-            motion=run.motion(self.animation, (split(SKELETON), split(DEPTH), split(BLUR)), options),
+            pose=run.pose(self.animation, (split(SKELETON), split(DEPTH), split(BLUR)), options),
             objects=None if objects is None else self.animation.objects(objects),
         )
         return prediction.flatten(0, 1)

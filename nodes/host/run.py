@@ -24,12 +24,12 @@ SHARED = {"reference": (REFERENCE, "c_crossattn"), "motion": (SKELETON, DEPTH, B
 
 
 class Run:
-    """What one sampling run keeps between steps and windows: reference keys/values and the window's motion features."""
+    """What one sampling run keeps between steps and windows: reference keys/values and the window's pose features."""
 
     def __init__(self) -> None:
         self.references: dict[Name, object] = {}
         self._window: tuple[int, ...] = ()
-        self._motion: dict[object, tuple[tuple[Tensor | None, ...], Tensor]] = {}
+        self._pose: dict[object, tuple[tuple[Tensor | None, ...], Tensor]] = {}
 
     def reference(self, name: Name | None) -> object | None:
         """Return the keys and values of `ReferenceCond.name`. Raises InputError where no sampling run made them."""
@@ -40,16 +40,16 @@ class Run:
             )
         return None if name is None else self.references[name]
 
-    def motion(self, model: AnimationModel, inputs: tuple[Tensor | None, ...], options: dict) -> Tensor | None:
+    def pose(self, model: AnimationModel, inputs: tuple[Tensor | None, ...], options: dict) -> Tensor | None:
         """Return the features (B, F, C, h, w) of skeleton, depth and blur maps, computed anew for another window."""
         if inputs[0] is None:
             return None
         window, key = tuple(options.get("inhabit_window", ())), (tuple(options.get("uuids", ())), inputs[0].shape)
         if window != self._window:
-            self._window, self._motion = window, {}
-        if key not in self._motion or not _same(self._motion[key][0], inputs):
-            self._motion[key] = inputs, model.motion(*inputs)  # core gives one uuid to two conditionings with areas
-        return self._motion[key][1]
+            self._window, self._pose = window, {}
+        if key not in self._pose or not _same(self._pose[key][0], inputs):
+            self._pose[key] = inputs, model.pose(*inputs)  # core gives one uuid to two conditionings with areas
+        return self._pose[key][1]
 
 
 def _same(one: tuple[Tensor | None, ...], other: tuple[Tensor | None, ...]) -> bool:
@@ -88,9 +88,9 @@ def _drop_unused(config: ModelConfig, conds: list[dict], tell: bool) -> None:
     unused = {}
     if config.objects is None:
         unused[OBJECTS] = "has no object guider: the objects are not used"
-    if not config.motion.depth:
+    if not config.pose.depth:
         unused[DEPTH] = "reads no depth: it is not used"
-    if config.motion.blur is None:
+    if config.pose.blur is None:
         unused[BLUR] = "reads no motion-blur maps: they are not used"
     for key, why in unused.items():
         if [cond.pop(key) for cond in conds if key in cond] and tell:

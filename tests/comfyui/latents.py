@@ -192,7 +192,7 @@ def motion_under_one_uuid(model, given) -> float:
     skeleton = given.skeleton.movedim(-1, 1).unsqueeze(0)
     gaps = []
     for inputs in ((skeleton, None, None), (skeleton.flip(1), None, None), (skeleton, skeleton[:, :, :1], None)):
-        gaps += [gap(run.motion(animation, inputs, {"uuids": ["one"]}), animation.motion(*inputs)) for _ in range(2)]
+        gaps += [gap(run.pose(animation, inputs, {"uuids": ["one"]}), animation.pose(*inputs)) for _ in range(2)]
     return max(gaps)
 
 

@@ -78,8 +78,8 @@ def right_results(wires: Wires) -> dict[str, float]:
 def _sharpness_of_another_model(wires: Wires) -> float:
     """Return how far the blur map for a model with a scale of its own is from the library's with that scale."""
     model, path = load(wires.path), wires.path.with_name("soft.safetensors")
-    motion = model.config.motion.model_copy(update={"typical_sharpness": 50_000.0})
-    model.config = model.config.model_copy(update={"motion": motion})
+    motion = model.config.pose.model_copy(update={"typical_sharpness": 50_000.0})
+    model.config = model.config.model_copy(update={"pose": motion})
     save(path, model)
     size = wires.width, wires.height
     told, usual = (

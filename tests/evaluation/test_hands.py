@@ -49,7 +49,7 @@ def test_no_scenes_and_models_without_the_branch_are_refused(obedient, tmp_path,
     with pytest.raises(InputError, match="--hands is 0: give 1 or more"):
         hands.measure_hands(tmp_path, tmp_path, scenes=0)
     values = PRESETS["puppets"].model_dump()
-    values["motion"]["blur"] = None
+    values["pose"]["blur"] = None
     plain = AnimationModel(ModelConfig.model_validate(values))
     monkeypatch.setattr(card, "load", lambda path, device: plain)
     with pytest.raises(InputError, match="model.safetensors reads no motion-blur maps: choose"):

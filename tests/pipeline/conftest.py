@@ -9,8 +9,8 @@ from inhabit.models.config import (
     AutoencoderConfig,
     LatentConfig,
     ModelConfig,
-    MotionGuiderConfig,
     MotionModuleConfig,
+    PoseGuiderConfig,
     ReferenceConfig,
     ScheduleConfig,
     UNetConfig,
@@ -31,7 +31,7 @@ TINY = ModelConfig(
         motion_modules=MotionModuleConfig(heads=2, max_frames=32, mid_block=False, norm_groups=8),
     ),
     reference=ReferenceConfig(coordinates=True),
-    motion=MotionGuiderConfig(channels=(8, 8, 16), heads=2),
+    pose=PoseGuiderConfig(channels=(8, 8, 16), heads=2),
     latent=LatentConfig(downscale=4, scale=1.0),
     autoencoder=AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
 )
@@ -74,7 +74,7 @@ class KnownAnswer(nn.Module):
         self.calls.append(("project", 1, None))
         return {"keys": (features["features"], features["features"])}
 
-    def motion(self, skeleton, depth=None, blur=None, *, temporal=True):
+    def pose(self, skeleton, depth=None, blur=None, *, temporal=True):
         self.calls.append(("motion", skeleton.shape[1], None))
         return nn.functional.avg_pool2d(skeleton.mean(dim=2), 4).unsqueeze(2)
 
@@ -90,11 +90,9 @@ class KnownAnswer(nn.Module):
         *,
         reference=None,
         environment=None,
-        mask=None,
-        motion=None,
-        objects=None,
-        temporal=True,
+        pose=None,
         unconditional=0,
+        **_,
     ):
         for clip in range(len(latents)):
             kind = "conditional" if reference is not None and clip >= unconditional else "unconditional"
@@ -103,7 +101,7 @@ class KnownAnswer(nn.Module):
             self.seen.append(latents[-1].clone())
         if environment is None:
             environment = self.scene
-        clean = environment + (0 if motion is None else self.strength * motion)
+        clean = environment + (0 if pose is None else self.strength * pose)
         a = self.alpha_bar[timesteps[0]]
         noise = (latents - a.sqrt() * clean) / (1 - a).sqrt()
         if self.config.schedule.prediction == "epsilon":

@@ -260,9 +260,9 @@ def test_the_unconditional_clip_sees_an_empty_context_and_no_reference(codec, re
     assert torch.equal(latents[0], latents[1]) and given["unconditional"] == 1
     assert torch.equal(both_contexts, torch.stack([torch.zeros(2, 3), torch.ones(2, 3)]))
     assert {"reference", "environment", "mask", "objects"} <= given.keys()
-    motion = model.motion(conditions.skeleton.movedim(-1, 1).unsqueeze(0))
+    motion = model.pose(conditions.skeleton.movedim(-1, 1).unsqueeze(0))
     expected = torch.cat([torch.zeros_like(motion), motion]) if "motion" in without else motion
-    torch.testing.assert_close(given["motion"], expected)
+    torch.testing.assert_close(given["pose"], expected)
 
 
 def test_one_batch_of_both_passes_is_the_two_passes(tiny_model, codec, reference_image):
@@ -276,7 +276,7 @@ def test_one_batch_of_both_passes_is_the_two_passes(tiny_model, codec, reference
         scene = {name: given[name] for name in ("environment", "mask", "objects")}
         alone = tiny_model.denoise(latents[:1], torch.tensor([999]), **scene)
         told = tiny_model.denoise(
-            latents[1:], torch.tensor([999]), **scene, reference=given["reference"], motion=given["motion"][1:]
+            latents[1:], torch.tensor([999]), **scene, reference=given["reference"], pose=given["pose"][1:]
         )
     torch.testing.assert_close(both, torch.cat([alone, told]), rtol=0, atol=1e-5)
     assert (alone - told).abs().max() > 1e-2
@@ -298,7 +298,7 @@ def test_the_unconditional_pass_goes_without_just_what_the_model_learned_to_miss
     pixels = [plane.movedim(-1, 1)[None] for plane in (conditions.skeleton, conditions.depth[..., None])]
     noise = initial_noise((5, 4, 4, 4), 11)
     with torch.no_grad():
-        motion, reference = model.motion(*pixels), model.reference(codec.encode(reference_image), context)
+        motion, reference = model.pose(*pixels), model.reference(codec.encode(reference_image), context)
         cells = torch.nn.functional.max_pool2d(conditions.mask[:, None], 4)
         scene = codec.encode(environment_frames(conditions.driving, conditions.mask))
         scene = {"environment": scene[None].clone(), "mask": cells[None]}
@@ -306,7 +306,7 @@ def test_the_unconditional_pass_goes_without_just_what_the_model_learned_to_miss
         def passed(appearance: bool, performance: bool) -> torch.Tensor:
             return model.denoise(
                 noise[None], torch.tensor([999]), context if appearance else torch.zeros_like(context), **scene,
-                reference=reference if appearance else None, motion=motion if performance else None,
+                reference=reference if appearance else None, pose=motion if performance else None,
             )[0]  # fmt: skip
 
         told = passed(True, True)
@@ -370,12 +370,12 @@ def test_without_an_environment_input_the_scene_is_kept_by_a_noise_mask(codec, r
 @pytest.mark.parametrize("travel", [True, False])
 def test_windows_travel_or_stay_in_place(codec, reference_image, travel):
     conditions, model = drive(20), KnownAnswer()
-    first_pixels, starts, motion = conditions.skeleton[:, 0, 0, 0].tolist(), set(), model.motion
+    first_pixels, starts, motion = conditions.skeleton[:, 0, 0, 0].tolist(), set(), model.pose
 
     def note_where_it_starts(skeleton, *rest, **named):
         starts.add(first_pixels.index(skeleton[0, 0, 0, 0, 0].item()))
         return motion(skeleton, *rest, **named)
 
-    model.motion = note_where_it_starts
+    model.pose = note_where_it_starts
     animate(model, codec, reference_image, conditions, **settings(steps=3), prompt_travel=travel)
     assert (starts == {0, 6, 12}) != travel

@@ -68,7 +68,7 @@ def test_motion_inputs_are_the_windows_frames_for_which_the_model_has_networks()
 
 
 def with_motion(**changed: bool) -> ModelConfig:
-    return TINY.model_copy(update={"motion": TINY.motion.model_copy(update=changed)})
+    return TINY.model_copy(update={"pose": TINY.pose.model_copy(update=changed)})
 
 
 @pytest.mark.parametrize("name", ["mask", "skeleton", "depth", "object_mask", "blur"])

@@ -20,12 +20,12 @@ ATTENDING = [f"{DIM}={WIDTH}", "ema=0.5"]
 LIKE_SD15 = [
     "model={preset: sd15, overrides: {unet.block_out_channels: [8, 16], unet.attention: [true, true], unet.heads: 2, "
     f"unet.norm_groups: 4, unet.layers_per_block: 1, unet.cross_attention_dim: {WIDTH}, latent.downscale: 8, "
-    "unet.motion_modules: {heads: 2, max_frames: 16, norm_groups: 4}, motion.channels: [4, 4, 8, 8], motion.heads: 2}}",
+    "unet.motion_modules: {heads: 2, max_frames: 16, norm_groups: 4}, pose.channels: [4, 4, 8, 8], pose.heads: 2}}",
     "data.width=96",
     "stages.0.frames=1",
 ]
-LIKE_V1 = ["model.overrides.environment=false", "model.overrides.objects=null", "model.overrides.motion.depth=false",
-           "model.overrides.motion.temporal=false", "model.overrides.reference.mode=full"]  # fmt: skip
+LIKE_V1 = ["model.overrides.environment=false", "model.overrides.objects=null", "model.overrides.pose.depth=false",
+           "model.overrides.pose.temporal=false", "model.overrides.reference.mode=full"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
