@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ from .unet import Hook, Injections, UNet
 class AnimationModel(nn.Module):
     """Animate Anyone 2's networks. Attribute names are the checkpoint's prefixes.
 
-    Use: `features = model.reference(latents, context)` and `projected = model.project_reference(features)` once per
-    run, `model.pose(…)` and `model.objects(…)` once per window, `model.denoise(…)` every step.
+    Use: `reference = model.project_reference(model.reference(latents, context))` once a run, `model.features(…)` once a
+    window, `model.denoise(…)` every step.
     """
 
     def __init__(self, config: ModelConfig, operations=nn) -> None:
@@ -49,6 +49,19 @@ class AnimationModel(nn.Module):
     def project_reference(self, features: dict[str, Tensor]) -> ProjectedReference:
         """ReferenceNet's features → the keys and values of the denoiser's attentions."""
         return ProjectedReference.of(features, self.denoiser)
+
+    def features(self, given: Mapping[str, Tensor], *, temporal: bool = True) -> dict[str, object]:
+        """What the conditions of a window become for `denoise`: its keyword arguments, computed once a window.
+
+        given: by the names of `CONDITIONS`, those of one a frame, (B, F, C, …) each; what is left out is switched off.
+        temporal: see `PoseGuider.forward`.
+        """
+        found: dict[str, object] = {name: given[name] for name in ("environment", "mask") if name in given}
+        if "skeleton" in given:
+            found["pose"] = self.pose(given["skeleton"], given.get("depth"), given.get("blur"), temporal=temporal)
+        if "objects" in given:
+            found["objects"] = self.objects(given["objects"])
+        return found
 
     def denoise(
         self,

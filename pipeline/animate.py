@@ -23,7 +23,7 @@ from ..sampling.guidance import guide, needs_unconditional
 from ..sampling.reference_noise import diffuse_reference
 from ..sampling.schedules import TrailingDDIMScheduler, make_scheduler
 from ..sampling.windows import WindowAverage, step_windows, windows
-from .conditions import DrivingConditions, check_size, log_unused, motion_inputs, selected
+from .conditions import DrivingConditions, check_size, log_unread, motion_inputs, selected
 from .encoded import EncodedConditions, encode_conditions
 from .streams import chunks
 
@@ -156,7 +156,7 @@ def sample_latents(
     scheduler = make_scheduler(model.config.schedule, settings.gamma)
     scheduler.set_timesteps(settings.steps)
     encoded = encode_conditions(codec, conditions, settings.window)
-    log_unused(model.config, conditions)
+    log_unread(model.config, conditions)
     reference = None if "reference" in without else project_reference(model, codec, reference_image, context)
     if release_reference:
         model.reference = None
@@ -266,15 +266,14 @@ class WindowDenoiser:
             return
         self._window, self._pose, self._scene = None, None, {}  # free the last window before making the next
         encoded, config = self._encoded, self._model.config
-        if "motion" not in self._without:
-            given = motion_inputs(self._conditions, window, config)
-            given = (None if values is None else self._place(values) for values in given)
-            self._pose = self._model.pose(*given, temporal=self._temporal)
+        given = {} if "motion" in self._without else motion_inputs(self._conditions, window, config)
         if "environment" not in self._without and config.environment:
-            self._scene["environment"] = self._place(encoded.environment[window]).unsqueeze(0)
-            self._scene["mask"] = self._place(encoded.mask[window]).unsqueeze(0)
+            given |= {"environment": encoded.environment[window][None], "mask": encoded.mask[window][None]}
         if "objects" not in self._without and encoded.objects is not None and config.objects is not None:
-            self._scene["objects"] = self._model.objects(self._place(encoded.objects[window]).unsqueeze(0))
+            given["objects"] = encoded.objects[window][None]
+        placed = {name: self._place(values) for name, values in given.items()}
+        self._scene = self._model.features(placed, temporal=self._temporal)
+        self._pose = self._scene.pop("pose", None)
         self._window = window
 
     def _place(self, values: Tensor) -> Tensor:

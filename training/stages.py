@@ -150,28 +150,28 @@ class AnimationStage(nn.Module):
         config = self.model.config
         driving, mask, objects = batch["driving_BFHWC"], batch["mask_BFHW"], batch["object_BFHW"]
         clean = self.encode(batch["target_BFHWC"])
-        conditions: dict = {}
+        conditions, given = {}, {}
         if config.unet.cross_attention_dim is not None:
             conditions["context"] = self._context(batch["reference_BHWC"], off["animation"])
         if not off["animation"]:
             latents = self.encode(batch["reference_BHWC"].unsqueeze(1)).squeeze(1)
             features = self.model.reference(latents, conditions.get("context"))
             conditions["reference"] = self.model.project_reference(features)
-            conditions["pose"] = self._pose(batch, off)
+            given |= self._motion(batch, off)
         if config.environment and not off["environment"]:
-            conditions["environment"] = self.encode(environment_frames(driving, mask))
-            conditions["mask"] = latent_mask(mask, config.latent.downscale)
+            given["environment"] = self.encode(environment_frames(driving, mask))
+            given["mask"] = latent_mask(mask, config.latent.downscale)
         if config.objects is not None and not off["objects"] and bool(selected(objects).any()):
-            conditions["objects"] = self.model.objects(object_latents(self.encode, driving, objects))
-        return clean, conditions
+            given["objects"] = object_latents(self.encode, driving, objects)
+        return clean, conditions | self.model.features(given, temporal=self.stage.kind == "temporal")
 
-    def _pose(self, batch: dict[str, Tensor], off: dict[str, bool]) -> Tensor:
-        guider = self.model.config.pose
-        skeleton = batch["skeleton_BFHWC"].permute(0, 1, 4, 2, 3)
-        depth = batch["depth_BFHW"].unsqueeze(2) if guider.depth and not off["depth"] else None
-        seen = guider.blur is not None and not off["blur"]
-        blur = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3) if seen else None
-        return self.model.pose(skeleton, depth, blur, temporal=self.stage.kind == "temporal")
+    def _motion(self, batch: dict[str, Tensor], off: dict[str, bool]) -> dict[str, Tensor]:
+        guider, given = self.model.config.pose, {"skeleton": batch["skeleton_BFHWC"].permute(0, 1, 4, 2, 3)}
+        if guider.depth and not off["depth"]:
+            given["depth"] = batch["depth_BFHW"].unsqueeze(2)
+        if guider.blur is not None and not off["blur"]:
+            given["blur"] = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3)
+        return given
 
     def _context(self, reference_BHWC: Tensor, off: bool) -> Tensor:
         """CLIP's embedding of the references (B, 1, D); zeros where it is off, as in guidance's unconditional pass."""

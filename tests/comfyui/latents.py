@@ -191,8 +191,10 @@ def motion_under_one_uuid(model, given) -> float:
     animation, run = model.model.diffusion_model.animation, Run()
     skeleton = given.skeleton.movedim(-1, 1).unsqueeze(0)
     gaps = []
-    for inputs in ((skeleton, None, None), (skeleton.flip(1), None, None), (skeleton, skeleton[:, :, :1], None)):
-        gaps += [gap(run.pose(animation, inputs, {"uuids": ["one"]}), animation.pose(*inputs)) for _ in range(2)]
+    for inputs in ((skeleton,), (skeleton.flip(1),), (skeleton, skeleton[:, :, :1])):
+        named = dict(zip(("skeleton", "depth"), inputs, strict=False))
+        for _ in range(2):
+            gaps.append(gap(run.features(animation, named, {"uuids": ["one"]})["pose"], animation.pose(*inputs)))
     return max(gaps)
 
 

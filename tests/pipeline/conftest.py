@@ -82,6 +82,12 @@ class KnownAnswer(nn.Module):
         self.calls.append(("objects", latents.shape[1], None))
         return [latents]
 
+    def features(self, given, *, temporal=True):
+        found = {name: given[name] for name in ("environment", "mask") if name in given}
+        if "skeleton" in given:
+            found["pose"] = self.pose(given["skeleton"], given.get("depth"), given.get("blur"), temporal=temporal)
+        return found | ({"objects": self.objects(given["objects"])} if "objects" in given else {})
+
     def denoise(
         self,
         latents,

@@ -243,7 +243,7 @@ def test_modules_of_finished_stages_are_let_go(tiny, tmp_path):
         ("stages.spatial.train=[pose.temporal]", "has 'pose.temporal', which names no parameter"),
         ("stages.spatial.train=[reference, denoiser.motion_modules]", "has 'denoiser.motion_modules'"),
         ("stages.spatial.train=['']", "has ''"),
-        ("stages.spatial.train=[refernce]", "has 'refernce'.*; there are denoiser, motion, objects, reference"),
+        ("stages.spatial.train=[refernce]", "has 'refernce'.*; there are denoiser, objects, pose, reference"),
         ("stages.temporal.train=[nothing]", "stages.temporal.train has 'nothing'.*; there are temporal, denoiser"),
         ("stages=[{name: a, kind: autoencoder, steps: 1, train: [reference]}]", "has 'reference'.*; there are vae"),
         ("adapter={layers: [motion_modules.0.proj_in]}", "layers over time alone, which stage 'spatial' does not use"),

@@ -39,7 +39,7 @@ def test_overrides_add_networks_to_the_given_weights_and_change_none(tiny, tmp_p
     added = model.state_dict().keys() - expected.keys()
     assert added and all(name.startswith("pose.blur.") for name in added)
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items() if name not in added)
-    with pytest.raises(InputError, match="model.overrides do not fit init .*motion.*has shape.*leave out") as error:
+    with pytest.raises(InputError, match="model.overrides do not fit init .*pose.*has shape.*leave out") as error:
         networks(tiny(f"init={given}", "model.overrides.pose.channels=[8, 8, 8]"), torch.device("cpu"))
     assert "\n" not in str(error.value)
 
