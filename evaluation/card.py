@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..media import atomic_file, parse_poses, to_float
 from ..models import AnimationModel, LatentCodec
 from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
-from ..pipeline import DrivingConditions, animate
+from ..pipeline import DrivingConditions, Settings, animate
 from ..pipeline.paste_back import paste_back
 from ..pipeline.request import choose_device
 from ..scenes import HELD_OUT_SEED, KINDS, Scene, render_scene
@@ -77,10 +77,10 @@ def scene_clips(
 ) -> dict[str, Tensor]:
     """Return every clip of one scene by name, IMAGE (F, H, W, 3); `done` is called after each run of the model."""
     reference, conditions = scene_conditions(scene)
-    options = {"steps": settings.steps, "guidance": settings.guidance, "seed": settings.seed, "progress": False}
+    how = Settings(steps=settings.steps, guidance=settings.guidance, seed=settings.seed)
 
     def run(given: DrivingConditions, *off: str) -> Tensor:
-        frames = animate(model, codec, reference, given, without=off, **options)
+        frames = animate(model, codec, reference, given, how, without=off, progress=False)
         done()
         return frames
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..media import to_float
 from ..models import AnimationModel, LatentCodec
-from ..pipeline import animate
+from ..pipeline import Settings, animate
 from ..pipeline.request import choose_device
 from ..sampling.windows import windows
 from ..scenes import HELD_OUT_SEED, Scene, render_scene
@@ -95,18 +95,14 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 def _run(model: AnimationModel, codec: LatentCodec, scene: Scene, way: Way) -> Tensor:
     reference, conditions = scene_conditions(scene)
-    return animate(
-        model,
-        codec,
-        reference,
-        conditions,
+    settings = Settings(
         window=WINDOW,
         overlap=way.overlap,
         long_video=way.long_video,
         prompt_travel=way.prompt_travel,
         reference_noise=way.reference_noise,
-        progress=False,
     )
+    return animate(model, codec, reference, conditions, settings, progress=False)
 
 
 def _measure(scene: Scene, result: Tensor, way: Way) -> dict[str, float]:

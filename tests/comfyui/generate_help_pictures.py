@@ -75,9 +75,8 @@ def result(kind: str, reference_seed: int = SEED, without: tuple[str, ...] = (),
     scene, reference = clip(kind), clip(kind, reference_seed).reference
     depth = structured_depth(scene.depth, scene.skeleton)
     given = DrivingConditions(scene.driving, scene.mask, scene.skeleton, depth, scene.object)
-    return animate(
-        load(BUNDLED), load_codec(BUNDLED), reference[None], given, without=without, progress=False, **settings
-    )
+    how = Settings(**settings)
+    return animate(load(BUNDLED), load_codec(BUNDLED), reference[None], given, how, without=without, progress=False)
 
 
 def grid(*rows: Cells) -> Image.Image:

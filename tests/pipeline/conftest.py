@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from inhabit.models.autoencoder import LatentCodec, PatchAutoencoder
@@ -16,7 +18,7 @@ from inhabit.models.config import (
     UNetConfig,
 )
 from inhabit.models.model import AnimationModel
-from inhabit.pipeline import DrivingConditions
+from inhabit.pipeline import DrivingConditions, Settings, animate
 from torch import nn
 
 TINY = ModelConfig(
@@ -155,3 +157,11 @@ def tiny_model() -> AnimationModel:
 @pytest.fixture
 def reference_image() -> torch.Tensor:
     return torch.rand((1, 16, 16, 3), generator=torch.Generator().manual_seed(3))
+
+
+def animated(model, codec, reference_image, conditions, **options) -> torch.Tensor:
+    """`animate` with the fields of its settings among the other options."""
+    names = {field.name for field in dataclasses.fields(Settings)}
+    settings = Settings(**{name: value for name, value in options.items() if name in names})
+    others = {name: value for name, value in options.items() if name not in names}
+    return animate(model, codec, reference_image, conditions, settings, **others)
