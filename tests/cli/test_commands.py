@@ -85,22 +85,28 @@ def test_sheet_takes_paths_with_an_equals_sign_and_every_row(tmp_path, capsys):
     assert "first is the label of 2 rows: give each" in capsys.readouterr().err and not (tmp_path / "no.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("mode", "more", "names"),
-    [(["bench", "--lengths", "2"], more, more[0]) for more in (["--preset", "sd15"], ["--device", "cpu"])]
-    + [(["bench", "--lengths", "2"], more, more[0]) for more in (["--dtype", "float16"], ["--size", "64x64"])]
-    + [(["bench", "--lengths", "2"], more, more[0]) for more in (["--frames", "4"], ["--rounds", "1"], ["--compile"])]
-    + [
-        (["card", "--out", "x", mode, "1"], more, more[0])
-        for mode in ("--hands", "--long-videos")
-        for more in (["--scenes", "2"], ["--frames", "4"], ["--seed", "1"], ["--steps", "2"], ["--guidance", "2"])
-    ]
-    + [(["card", "--out", "x", "--hands", "1"], ["--no-switches"], "--no-switches")],
+OF_A_STEP = (
+    "--preset sd15",
+    "--device cpu",
+    "--dtype float16",
+    "--size 64x64",
+    "--frames 4",
+    "--rounds 1",
+    "--compile",
 )
-def test_options_that_a_command_does_not_read_are_refused(tmp_path, monkeypatch, capsys, mode, more, names):
+OF_THE_CARD = ("--scenes 2", "--frames 4", "--seed 1", "--steps 2", "--guidance 2", "--no-switches")
+
+
+@pytest.mark.parametrize(
+    ("command", "unread"),
+    [("bench --lengths 2", option) for option in OF_A_STEP]
+    + [(f"card --out x {mode} 1", option) for mode in ("--hands", "--long-videos") for option in OF_THE_CARD],
+)
+def test_options_that_a_command_does_not_read_are_refused(tmp_path, monkeypatch, capsys, command, unread):
     monkeypatch.chdir(tmp_path)
-    assert main([*mode, *more]) == 2
-    assert f"{names} says nothing to {mode[-2]}: leave one of them out" in capsys.readouterr().err
+    assert main([*command.split(), *unread.split()]) == 2
+    mode = command.split()[-2]
+    assert f"{unread.split()[0]} says nothing to {mode}: leave one of them out" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
