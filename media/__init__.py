@@ -8,10 +8,7 @@ from .pose import Pose, parse_poses, to_keypoints, write_pose
 from .pose_files import holds_poses, pose_frames, read_pose
 from .video import (
     Clip,
-    Depth,
-    Mask,
     Video,
-    VideoFrames,
     open_depth,
     open_mask,
     open_video,
@@ -23,11 +20,8 @@ from .video import (
 
 __all__ = [
     "Clip",
-    "Depth",
-    "Mask",
     "Pose",
     "Video",
-    "VideoFrames",
     "atomic_file",
     "atomic_folder",
     "holds_poses",

@@ -15,7 +15,7 @@ from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
-from .mask_input import read_mask_of, read_objects, read_structured_depth, skeleton_mask
+from .mask_input import read_mask_of, read_objects, read_structured_depth
 from .pose_input import PoseFile, open_pose, read_skeletons
 from .reference_picture import fit_reference, studio
 from .streams import LazyFrames, ReadAgain
@@ -27,7 +27,6 @@ __all__ = [
     "fit_reference",
     "load_inputs",
     "open_inputs",
-    "skeleton_mask",
     "studio",
     "with_neighbours",
 ]

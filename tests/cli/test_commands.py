@@ -73,6 +73,43 @@ def test_sheet_draws_videos_and_names_the_greatest_jump(tmp_path, capsys):
     assert read_image(tmp_path / "sheet.png").shape[2] > 6 * CELL
 
 
+def test_sheet_takes_paths_with_an_equals_sign_and_every_row(tmp_path, capsys):
+    folder = tmp_path / "size=16"
+    folder.mkdir()
+    write_lossless(folder / "clip.mkv", torch.zeros(2, 16, 16, 3), fps=24)
+    rows = [f"first={folder / 'clip.mkv'}", f"second={folder / 'clip.mkv'}", str(folder / "clip.mkv")]
+    assert main(["sheet", "--out", str(tmp_path / "sheet.png"), *rows]) == 0
+    told = [line.split(": 2 frames")[0] for line in capsys.readouterr().out.splitlines() if ": 2 frames" in line]
+    assert told == ["first", "second", str(folder / "clip.mkv")]
+    assert main(["sheet", "--out", str(tmp_path / "no.png"), *rows, rows[0]]) == 2
+    assert "first is the label of 2 rows: give each" in capsys.readouterr().err and not (tmp_path / "no.png").exists()
+
+
+OF_A_STEP = (
+    "--preset sd15",
+    "--device cpu",
+    "--dtype float16",
+    "--size 64x64",
+    "--frames 4",
+    "--rounds 1",
+    "--compile",
+)
+OF_THE_CARD = ("--scenes 2", "--frames 4", "--seed 1", "--steps 2", "--guidance 2", "--no-switches")
+
+
+@pytest.mark.parametrize(
+    ("command", "unread"),
+    [("bench --lengths 2", option) for option in OF_A_STEP]
+    + [(f"card --out x {mode} 1", option) for mode in ("--hands", "--long-videos") for option in OF_THE_CARD],
+)
+def test_options_that_a_command_does_not_read_are_refused(tmp_path, monkeypatch, capsys, command, unread):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), *unread.split()]) == 2
+    mode = command.split()[-2]
+    assert f"{unread.split()[0]} says nothing to {mode}: leave one of them out" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("wrong", [["--columns", "0"], ["row=missing.mp4"]])
 def test_sheet_refuses_in_one_line(tmp_path, capsys, wrong):
     write_lossless(tmp_path / "clip.mkv", torch.zeros(1, 16, 16, 3), fps=24)

@@ -136,7 +136,7 @@ def test_drawn_skeletons_pass_also_dim_and_after_lossy_compression(clip, width, 
     assert (skeleton.amax(dim=-1) > 0.1).flatten(1).any(dim=1).all()
 
 
-def disc(colour, seed=0) -> np.ndarray:
+def disc(colour) -> np.ndarray:
     """A filled figure on black, FRAMES × 96 × 64."""
     y, x = np.mgrid[:96, :64]
     inside = ((x - 32) / 16) ** 2 + ((y - 50) / 36) ** 2 < 1

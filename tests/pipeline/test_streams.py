@@ -124,7 +124,7 @@ def test_paste_back_frame_by_frame_is_that_of_the_whole(frames, grow):
     assert len(begun) == (1 if grow == 0 else 2)
 
 
-def test_an_average_is_given_in_parts_as_as_a_whole():
+def test_an_average_is_given_in_parts_as_it_is_as_a_whole():
     average = WindowAverage((7, 2))
     for start in (0, 2, 4):
         average.add(list(range(start, start + 3)), torch.rand(3, 2))
