@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,6 +129,15 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--clip-vision", type=Path, metavar="FILE", help="CLIP ViT-L/14 vision model, for models of SD 1.5's size"
     )
+    model.add_argument(
+        "--lora",
+        dest="loras",
+        type=_lora,
+        action="append",
+        default=[],
+        metavar="FILE[:STRENGTH]",
+        help="a LoRA to merge into the model, at a strength of 1 if none is given; may be repeated",
+    )
     model.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     _add_dtype(model)
     model.add_argument(
@@ -168,6 +178,12 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         choices=("windows", "clips"),
         default="windows",
         help="average overlapping windows, or continue clip by clip (default windows)",
+    )
+    sampling.add_argument(
+        "--no-prompt-travel",
+        dest="prompt_travel",
+        action="store_false",
+        help="leave the windows where they are, in place of moving all of them by a random offset at every step",
     )
     sampling.add_argument(
         "--no-paste-back",
@@ -361,6 +377,18 @@ def _gamma(text: str) -> float | str:
         return text if text == "auto" else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no gamma: give a number above 0 and up to 1, or auto") from None
+
+
+def _lora(text: str) -> tuple[Path, float]:
+    """FILE or FILE:STRENGTH; what stands behind a colon and is no number belongs to the file's name."""
+    name, _, strength = text.rpartition(":")
+    try:
+        given = float(strength)
+    except ValueError:
+        return Path(text), 1.0
+    if not name or not math.isfinite(given):
+        raise argparse.ArgumentTypeError(f"{text!r} is no LoRA: give FILE or FILE:STRENGTH, e.g. film.safetensors:0.8")
+    return Path(name), given
 
 
 def _row(text: str) -> tuple[str, Path]:

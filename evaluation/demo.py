@@ -37,7 +37,7 @@ def make_demo(
     """
     with atomic_folder(out) as folder:
         scene = render_scene(seed, kind, frames, *size)
-        animation = animate_inputs(Inputs(*scene_conditions(scene), FPS), RunSettings(model), progress)
+        animation = animate_inputs(Inputs(*scene_conditions(scene), FPS), RunSettings(model=model), progress)
         write_video(folder / "result.mp4", animation.frames, FPS)
         metrics = _metrics(scene, animation)
         write_json(folder / "metrics.json", metrics)

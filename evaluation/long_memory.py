@@ -77,7 +77,7 @@ def _write_files(folder: Path, frames: int) -> None:
 
 def _peak(folder: Path) -> float:
     files = InputFiles(folder / "reference.png", folder / "driving.mp4", size=SMALL)
-    settings = RunSettings(str(folder / "tiny.safetensors"), device="cpu", steps=1)
+    settings = RunSettings(model=str(folder / "tiny.safetensors"), device="cpu", steps=1)
     animate_files(files, folder / "result.mp4", settings, progress=False)
     return status_mib("VmHWM")
 

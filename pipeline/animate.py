@@ -35,7 +35,7 @@ SWITCHES = (*get_args(Mechanism), "temporal")
 Callback = Callable[[int, int, Tensor], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """How to sample; every None is the model's own default (`config.sampling`).
 

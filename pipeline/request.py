@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from .paste_back import paste_back, pasted_back
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSettings(Settings):
     """With which model to animate, and how. Every None is the model's own default.
 
@@ -40,7 +40,7 @@ class RunSettings(Settings):
     model: str = "puppets"
     vae: Path | None = None
     clip_vision: Path | None = None
-    loras: tuple[tuple[Path, float], ...] = ()
+    loras: Sequence[tuple[Path, float]] = ()
     paste_back: bool = True
     device: str | None = None
     dtype: str | None = None

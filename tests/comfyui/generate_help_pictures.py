@@ -24,7 +24,7 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
-from inhabit.pipeline.animate import animate, initial_noise
+from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.pipeline.paste_back import paste_back
 from inhabit.sampling.reference_noise import diffuse_reference

@@ -30,7 +30,7 @@ def known_model(monkeypatch):
         truth["scene"] = render_scene(*arguments)
         return truth["scene"]
 
-    def answer(model, codec, reference, conditions, *, without, **options):
+    def answer(model, codec, reference, conditions, settings, *, without, progress):
         missing = list(without) or (["depth"] if conditions.depth is None else ["full"])
         asked.extend(missing)
         return to_float(truth["scene"].target) + ERRORS[missing[0]]

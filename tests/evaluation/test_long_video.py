@@ -16,11 +16,10 @@ def flickering(monkeypatch):
     """`animate` answers with the truth plus an error that steps by 2/255, by 6/255 where fixed windows begin."""
     shown = {}
 
-    def answer(model, codec, reference, conditions, *, window, overlap, prompt_travel, **others):
-        assert others.keys() == {"long_video", "reference_noise", "progress"}
+    def answer(model, codec, reference, conditions, settings, *, progress):
         steps = torch.full((len(shown["target"]),), 2 / 255)
-        if not prompt_travel:
-            for begins in windows(len(steps), window, overlap)[1:]:
+        if not settings.prompt_travel:
+            for begins in windows(len(steps), settings.window, settings.overlap)[1:]:
                 steps[begins[0]] = 6 / 255
         signs = torch.tensor([1.0, -1.0]).repeat(len(steps))[: len(steps)]
         return shown["target"] + (steps * signs).cumsum(0).view(-1, 1, 1, 1)
