@@ -171,15 +171,15 @@ def bench(options: argparse.Namespace) -> None:
     print(summary(result))
 
 
-def card(options: argparse.Namespace) -> None:
+def report(options: argparse.Namespace) -> None:
     """Measure a model over held-out scenes, over long ones, or its hands."""
     from .evaluation import hands, long_video
-    from .evaluation.card import CardSettings, make_card, markdown
+    from .evaluation.held_out import HeldOutSettings, make_report, markdown
     from .media.outputs import check_folder
     from .weights import checkpoint_file
 
     whole = options.long_videos is None and options.hands is None
-    check_folder(options.out, ("card.json", "card.md") if whole else (), "card.json")
+    check_folder(options.out, ("report.json", "report.md") if whole else (), "report.json")
     model = checkpoint_file(options.model)
     if options.long_videos is not None:
         scenes = options.long_videos, options.size, options.device
@@ -188,7 +188,9 @@ def card(options: argparse.Namespace) -> None:
     if options.hands is not None:
         print(hands.table(hands.measure_hands(model, options.out, options.hands, options.size, options.device)))
         return
-    print(markdown(make_card(model, options.out, CardSettings(**_fields(options, CardSettings)), options.device)))
+    print(
+        markdown(make_report(model, options.out, HeldOutSettings(**_fields(options, HeldOutSettings)), options.device))
+    )
 
 
 def sheet(options: argparse.Namespace) -> None:
@@ -205,7 +207,7 @@ def sheet(options: argparse.Namespace) -> None:
     print(video_sheet(named, options.out, options.columns, options.reference))
 
 
-COMMANDS = {command.__name__: command for command in (scene, animate, demo, train, convert, bench, card, sheet)}
+COMMANDS = {command.__name__: command for command in (scene, animate, demo, train, convert, bench, report, sheet)}
 
 
 def _fields(options: argparse.Namespace, kind: type) -> dict:

@@ -43,7 +43,7 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Put a character from one picture into a video, where it performs the video's motion.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_card, _add_sheet):
+    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_report, _add_sheet):
         add(commands)
     return parser
 
@@ -296,20 +296,20 @@ def _add_bench(commands) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers there, too")
 
 
-def _add_card(commands) -> None:
+def _add_report(commands) -> None:
     parser = _command(
         commands,
-        "card",
+        "report",
         "measure a model over held-out scenes",
         "Measure a model over held-out puppet scenes, another character in each, against the exact truth, three "
-        "baselines, and itself with conditions removed: card.json, card.md and a contact sheet a scene.",
-        "inhabit card --out card",
+        "baselines, and itself with conditions removed: report.json, report.md and a contact sheet a scene.",
+        "inhabit report --out report",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--model", default="puppets", metavar="FILE", help="checkpoint (default: the bundled one)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     parser.add_argument("--size", type=int, default=128, metavar="N", help="default 128")
-    of_the_card = (
+    of_the_report = (
         *(
             parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default {default}")
             for name, default in (("scenes", 16), ("frames", 24), ("seed", 0))
@@ -333,7 +333,7 @@ def _add_card(commands) -> None:
         metavar="N",
         help="measure N scenes instead: the hands' sharpness as asked for, in hands.json",
     )
-    parser.set_defaults(unread={long_videos: of_the_card, hands: of_the_card})
+    parser.set_defaults(unread={long_videos: of_the_report, hands: of_the_report})
 
 
 def _add_sheet(commands) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from ..media import atomic_folder, to_float, write_video
+from ..atomic import atomic_folder
+from ..media import to_float, write_video
 from ..pipeline.inputs import Inputs
 from ..pipeline.request import Animation, RunSettings, animate_inputs
 from ..scenes import FPS, Scene, render_scene, write_scene
-from .card import scene_conditions
+from .held_out import scene_conditions
 from .report import demo_report, write_json
 from .sheet import contact_sheet
 

@@ -22,7 +22,7 @@ from ..perception.motion_blur import laplacian_variance
 from ..pipeline import animate
 from ..pipeline.request import choose_device
 from ..scenes import HELD_OUT_SEED, Scene, render_scene
-from .card import load_both, scene_conditions
+from .held_out import load_both, scene_conditions
 from .metrics import character_region, psnr
 from .report import write_json
 
@@ -39,7 +39,7 @@ def measure_hands(
     """Write hands.json to `out` and return request → {"sharpness", "psnr"}, means over the scenes.
 
     sharpness: the median of s over the hands of a clip (eq. 3); psnr: of the hands, dB.
-    Raises InputError: see `make_card`; and for a model that reads no motion-blur maps.
+    Raises InputError: see `make_report`; and for a model that reads no motion-blur maps.
     """
     if scenes < 1:
         raise InputError(f"--hands is {scenes}: give 1 or more")

@@ -19,7 +19,7 @@ from ..pipeline import Settings, animate
 from ..pipeline.request import choose_device
 from ..sampling.windows import windows
 from ..scenes import HELD_OUT_SEED, Scene, render_scene
-from .card import load_both, scene_conditions
+from .held_out import load_both, scene_conditions
 from .metrics import character_region, psnr, seam_error, unsteadiness
 from .report import write_json
 
@@ -59,7 +59,7 @@ def measure_long_videos(
     largest such change over the median one, wherever it is; jitter: the mean change of the error outside the
     character, in 1/255; psnr: of the character, dB; windows: how many a step denoises, the cost.
     Raises:
-        InputError: see `make_card`.
+        InputError: see `make_report`.
     """
     if scenes < 1:
         raise InputError(f"--long-videos is {scenes}: give 1 or more")

@@ -1,7 +1,6 @@
 """Pictures, videos and pose files on disk, to and from arrays."""
 
 from .arrays import resize, to_float, to_uint8
-from .atomic import atomic_file, atomic_folder
 from .encoding import write_lossless, write_video
 from .pictures import write_image
 from .pose import Pose, parse_poses, to_keypoints, write_pose
@@ -22,8 +21,6 @@ __all__ = [
     "Clip",
     "Pose",
     "Video",
-    "atomic_file",
-    "atomic_folder",
     "holds_poses",
     "open_depth",
     "open_mask",

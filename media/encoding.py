@@ -12,9 +12,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
+from ..atomic import atomic_file
 from ..errors import InputError
 from .arrays import to_uint8
-from .atomic import atomic_file
 from .colour import CONVERSION, ITU601, ITU709
 from .sound import Sound
 from .timing import is_steady

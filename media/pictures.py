@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, ImageSequence
 
+from ..atomic import atomic_file
 from ..errors import InputError
 from .arrays import to_uint8
-from .atomic import atomic_file
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import atomic_file
 from ..errors import InputError
-from .atomic import atomic_file
 from .pose_files import CANVAS, canvas_of
 from .pose_points import PARTS, person_parts
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Imports point down: a file may import its own room and the rooms of the rows above its own, and no other.
 ORDER = [
     {"errors"},
+    {"atomic"},
     {"media"},
     {"models"},
     {"weights", "sampling"},
@@ -216,3 +217,9 @@ def test_every_package_is_installed():
         ".".join(("inhabit", *path.parent.relative_to(ROOT).parts)) for path in FILES if path.name == "__init__.py"
     }
     assert packages == expected
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
+def test_ruff(command: list[str]):
+    done = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,6 @@ say `motion.*` for `pose.*`. Position tables are not stored where they are what 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..atomic import atomic_file
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec, PatchAutoencoder
 from ..models.config import ModelConfig
@@ -81,19 +81,14 @@ def write_tensors(
     Raises:
         InputError: there is no room for it.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.touch()
-        mode = partial.stat().st_mode  # what the user's umask gives; safetensors writes for the owner alone
-        stored = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
-        save_file(stored, partial, metadata=header)
-        partial.chmod(mode)
-        os.replace(partial, path)
+        with atomic_file(path) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode  # what the user's umask gives; safetensors writes for the owner alone
+            save_file({name: _stored(tensor, dtype) for name, tensor in tensors.items()}, partial, metadata=header)
+            partial.chmod(mode)
     except SafetensorError as error:
         raise InputError(f"{path} could not be written ({error}): free some space, or give another folder") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_config(path: str | Path) -> ModelConfig:

@@ -14,7 +14,7 @@ from inhabit.evaluation import demo
 from inhabit.evaluation.sheet import CELL
 from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video, write_lossless
 
-COMMANDS = ("scene", "animate", "demo", "train", "convert", "bench", "card", "sheet")
+COMMANDS = ("scene", "animate", "demo", "train", "convert", "bench", "report", "sheet")
 
 
 def test_scene_writes_what_the_contract_names(tmp_path, capsys):
@@ -45,19 +45,19 @@ def test_demo_leaves_a_comparison_and_nothing_else(tmp_path, checkpoint, capsys)
     assert "pasted reference" in capsys.readouterr().out
 
 
-def test_card_measures_and_refuses_in_one_line(tmp_path, checkpoint, capsys):
-    out = tmp_path / "card"
+def test_report_measures_and_refuses_in_one_line(tmp_path, checkpoint, capsys):
+    out = tmp_path / "report"
     small = ["--scenes", "1", "--frames", "2", "--size", "96", "--no-switches", "--device", "cpu"]
-    assert main(["card", "--out", str(out), "--model", str(checkpoint), *small]) == 0
-    assert capsys.readouterr().out.strip() == (out / "card.md").read_text().strip()
-    assert len(json.loads((out / "card.json").read_text())["scenes"]) == 1
+    assert main(["report", "--out", str(out), "--model", str(checkpoint), *small]) == 0
+    assert capsys.readouterr().out.strip() == (out / "report.md").read_text().strip()
+    assert len(json.loads((out / "report.json").read_text())["scenes"]) == 1
     for wrong in (
         ["--model", str(tmp_path / "none.safetensors")],
         ["--scenes", "0"],
         ["--long-videos", "0"],
         ["--device", "tpu"],
     ):
-        assert main(["card", "--out", str(tmp_path / "no"), *wrong]) == 2
+        assert main(["report", "--out", str(tmp_path / "no"), *wrong]) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("inhabit: error: ") and wrong[1] in line
     assert not (tmp_path / "no").exists()
@@ -94,13 +94,13 @@ OF_A_STEP = (
     "--rounds 1",
     "--compile",
 )
-OF_THE_CARD = ("--scenes 2", "--frames 4", "--seed 1", "--steps 2", "--guidance 2", "--no-switches")
+OF_THE_REPORT = ("--scenes 2", "--frames 4", "--seed 1", "--steps 2", "--guidance 2", "--no-switches")
 
 
 @pytest.mark.parametrize(
     ("command", "unread"),
     [("bench --lengths 2", option) for option in OF_A_STEP]
-    + [(f"card --out x {mode} 1", option) for mode in ("--hands", "--long-videos") for option in OF_THE_CARD],
+    + [(f"report --out x {mode} 1", option) for mode in ("--hands", "--long-videos") for option in OF_THE_REPORT],
 )
 def test_options_that_a_command_does_not_read_are_refused(tmp_path, monkeypatch, capsys, command, unread):
     monkeypatch.chdir(tmp_path)

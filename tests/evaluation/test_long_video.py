@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.evaluation import card, long_video
+from inhabit.evaluation import held_out, long_video
 from inhabit.media import to_float
 from inhabit.models import PRESETS, AnimationModel
 from inhabit.sampling.windows import windows
@@ -33,8 +33,8 @@ def flickering(monkeypatch):
     monkeypatch.setattr(long_video, "FRAMES", 40)
     monkeypatch.setattr(long_video, "render_scene", render_and_keep)
     monkeypatch.setattr(long_video, "animate", answer)
-    monkeypatch.setattr(card, "load", lambda path, device: AnimationModel(PRESETS["puppets"]))
-    monkeypatch.setattr(card, "load_codec", lambda path, device: object())
+    monkeypatch.setattr(held_out, "load", lambda path, device: AnimationModel(PRESETS["puppets"]))
+    monkeypatch.setattr(held_out, "load_codec", lambda path, device: object())
 
 
 def test_seams_and_jitter_are_where_they_are(flickering, tmp_path):

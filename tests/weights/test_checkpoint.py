@@ -39,7 +39,7 @@ def test_round_trip_is_exact(saved):
         assert expected.state_dict().keys() == got.state_dict().keys()
         for name, tensor in expected.state_dict().items():
             assert torch.equal(tensor, got.state_dict()[name]), name
-    assert not list(path.parent.glob("*.partial*"))
+    assert not list(path.parent.glob(".inhabit.*"))
     (path.parent / "plain").touch()
     assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
 
@@ -155,7 +155,7 @@ def test_unusable_files_are_refused_in_one_line(kind, message, saved, tmp_path):
 
 def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
     before = saved[0].read_bytes()
-    monkeypatch.setattr("inhabit.weights.checkpoint.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("inhabit.atomic.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save(saved[0], saved[1])
     assert saved[0].read_bytes() == before and [p.name for p in saved[0].parent.iterdir()] == ["model.safetensors"]

@@ -8,8 +8,9 @@ import time
 
 import numpy as np
 import pytest
+from inhabit.atomic import atomic_file, atomic_folder
 from inhabit.errors import InputError
-from inhabit.media import atomic_file, atomic_folder, read_video, write_image, write_lossless, write_video
+from inhabit.media import read_video, write_image, write_lossless, write_video
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -117,7 +118,7 @@ def test_videos_and_pictures_with_the_longest_names(tmp_path):
 
 HOLD = """
 import sys, time
-from inhabit.media import atomic_file, atomic_folder
+from inhabit.atomic import atomic_file, atomic_folder
 with atomic_file(sys.argv[1] + "/held.mp4") as file, atomic_folder(sys.argv[1] + "/held") as folder:
     file.write_bytes(b"half")
     (folder / "half").write_bytes(b"half")
