@@ -5,3 +5,23 @@ from .schedules import gamma_for, make_scheduler, sigmas
 from .windows import WindowAverage, step_windows, windows
 
 __all__ = ["WindowAverage", "gamma_for", "guide", "make_scheduler", "sigmas", "step_windows", "windows"]
+
+FORMER = {  # names that `pipeline` has now
+    "DrivingConditions",
+    "animate",
+    "encode_conditions",
+    "environment_frames",
+    "initial_noise",
+    "latent_mask",
+    "object_frames",
+    "project_reference",
+}
+
+
+def __getattr__(name: str):
+    """Names at the address that they had once, for scripts that know it."""
+    if name not in FORMER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .. import pipeline
+
+    return getattr(pipeline, name)
