@@ -4,15 +4,15 @@ import json
 
 import pytest
 import torch
-import torch.nn.functional as F
 from inhabit.errors import InputError
 from inhabit.evaluation import hands, held_out
 from inhabit.media import to_float
 from inhabit.models import PRESETS, AnimationModel, ModelConfig
+from torch.nn import functional
 
 
 def soft(frames: torch.Tensor) -> torch.Tensor:
-    return F.avg_pool2d(frames.movedim(-1, 1), 5, stride=1, padding=2, count_include_pad=False).movedim(1, -1)
+    return functional.avg_pool2d(frames.movedim(-1, 1), 5, stride=1, padding=2, count_include_pad=False).movedim(1, -1)
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Motion guider, object guider and spatial blending against brute force and the papers' formulas."""
 
 import torch
-import torch.nn.functional as F
 from inhabit.models import AnimationModel
 from inhabit.models.config import PoseGuiderConfig
 from inhabit.models.objects import ObjectGuider, SpatialBlending
 from inhabit.models.pose import LimbAttention, PoseGuider
 from torch import nn
+from torch.nn import functional
 
 from .conftest import randomise, tiny_config
 
@@ -63,7 +63,7 @@ def test_a_guider_without_depth_and_time_is_the_first_versions_encoder_frame_by_
 def test_spatial_blending_is_equation_3_and_4():
     layer = randomise(SpatialBlending(6, blend_bias=0.0, operations=nn))
     noise, objects = torch.randn(2, 6, 5, 5), torch.randn(2, 6, 5, 5)
-    logits = F.conv2d(torch.cat([noise, objects], 1), layer.conv.weight, layer.conv.bias, padding=1)
+    logits = functional.conv2d(torch.cat([noise, objects], 1), layer.conv.weight, layer.conv.bias, padding=1)
     alpha = 1 / (1 + torch.exp(-logits))
     with torch.no_grad():
         present = torch.ones(2, 1, 1, 1)

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.nn.functional as F
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel
 from inhabit.weights import load, read_config
@@ -18,6 +17,7 @@ from inhabit.weights.layouts import Part, recognise, role_of
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional
 
 from ..models.conftest import randomise
 from . import published
@@ -109,8 +109,8 @@ def test_converted_animate_anyone_computes_what_diffusers_does(animate_anyone, t
         for name in [*dict.fromkeys(name.rpartition(".")[0] for name in animate_anyone.guider)]:
             stride = 2 if name in ("blocks.1", "blocks.3", "blocks.5") else 1
             weight, bias = (animate_anyone.guider[f"{name}.{kind}"] for kind in ("weight", "bias"))
-            convolved = F.conv2d(expected, weight, bias, padding=1, stride=stride)
-            expected = convolved if name == "conv_out" else F.silu(convolved)
+            convolved = functional.conv2d(expected, weight, bias, padding=1, stride=stride)
+            expected = convolved if name == "conv_out" else functional.silu(convolved)
         torch.testing.assert_close(model.pose(skeleton)[0], expected, **CLOSE)
     theirs = published.without_head(animate_anyone.reference.state_dict())
     assert model.reference.state_dict().keys() == theirs.keys()
