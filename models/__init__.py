@@ -1,5 +1,7 @@
 """The networks of the three papers, and their configuration. Files of weights are the matter of `weights`."""
 
+import importlib
+
 from .autoencoder import LatentCodec, PatchAutoencoder
 from .config import PRESETS, ModelConfig
 from .model import AnimationModel
@@ -13,6 +15,4 @@ def __getattr__(name: str):
     """Names at the address that they had once, for scripts that know it."""
     if name not in FORMER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .. import weights
-
-    return getattr(weights, name)
+    return getattr(importlib.import_module("..weights", __name__), name)

@@ -1,5 +1,7 @@
 """The mathematics of sampling: noise schedules, windows over a long video, guidance, reference noise."""
 
+import importlib
+
 from .guidance import guide
 from .schedules import gamma_for, make_scheduler, sigmas
 from .windows import WindowAverage, step_windows, windows
@@ -22,6 +24,4 @@ def __getattr__(name: str):
     """Names at the address that they had once, for scripts that know it."""
     if name not in FORMER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .. import pipeline
-
-    return getattr(pipeline, name)
+    return getattr(importlib.import_module("..pipeline", __name__), name)

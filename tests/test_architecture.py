@@ -28,7 +28,6 @@ ORDER = [
     {"__main__"},
 ]
 MAY_IMPORT = {room: set().union(*ORDER[:row]) | {room} for row, rooms in enumerate(ORDER) for room in rooms}
-FORMER = {"models/__init__.py": "weights", "sampling/__init__.py": "pipeline", "sampling/inputs.py": "pipeline"}
 COMFYUI = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "folder_paths", "server"}
 COMFYUI |= {"execution", "latent_preview", "node_helpers", "nodes", "app"}
 STABLE_COMFY = {"comfy.model_management", "comfy.utils"}  # progress and interrupt, as every pack uses them
@@ -104,10 +103,7 @@ def test_imports_point_down(path: Path):
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.ImportFrom) and node.level > 0:
             for target in relative_targets(path, node):
-                former = FORMER.get(path.relative_to(ROOT).as_posix())
-                assert target[0] in MAY_IMPORT[room] | {former}, (
-                    f"{path}:{node.lineno}: {room} may not import {'.'.join(target)}"
-                )
+                assert target[0] in MAY_IMPORT[room], f"{path}:{node.lineno}: {room} may not import {'.'.join(target)}"
 
 
 def test_names_are_found_where_they_were_once():
