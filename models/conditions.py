@@ -27,6 +27,7 @@ class Condition:
     mechanism: what is switched off as one, and what guidance's unconditional pass goes without as one.
     read_by: whether a model of this config has a network for it.
     unread: what is told where it has none; nothing where "".
+    lost: whether it is without effect there; else it is used in another way.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Condition:
     mechanism: Mechanism
     read_by: Callable[[ModelConfig], bool] = lambda config: True
     unread: str = ""
+    lost: bool = True
 
 
 CONDITIONS = (
@@ -57,6 +59,7 @@ CONDITIONS = (
         "environment",
         lambda config: config.environment,
         "has no environment input: the scene is kept by a noise mask instead",
+        lost=False,
     ),
     Condition("mask", "cells", True, "environment", lambda config: config.environment),
     Condition(

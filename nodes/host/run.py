@@ -85,7 +85,8 @@ def _tell_unread(config: ModelConfig, conds: list[dict]) -> None:
     """Say what the weights have no network for: a workflow serves models with and without."""
     for condition in unread(config, _given(conds)):
         if condition.unread:
-            logger.warning("model %s %s", config.name, condition.unread)
+            level = logging.WARNING if condition.lost else logging.INFO
+            logger.log(level, "model %s %s", config.name, condition.unread)
 
 
 def _drop_unread(config: ModelConfig, conds: list[dict]) -> None:
