@@ -92,7 +92,7 @@ def _write_inputs(folder: Path, frames: int) -> None:
     second = folder / "second.mp4"
     write_video(second, _pictures(), FPS)
     _repeat(second, folder / "driving.mp4", frames)
-    mask = np.zeros((*FULL[::-1],), np.uint8)[::10, ::10].copy()
+    mask = np.zeros((FULL[1] // 10, FULL[0] // 10), np.uint8)
     mask[20:100, 60:130] = 255
     write_lossless(folder / "mask.mkv", (mask for _ in range(frames)), FPS)
     write_pose(folder / "pose.json", [_figure()] * frames)

@@ -109,7 +109,7 @@ def dilate(mask_FHW: Tensor, radius: float) -> Tensor:
 
 
 def feather(mask_FHW: Tensor, width: float) -> Tensor:
-    """Soften a mask (F, H, W) outward: 1 where it is `inside`, falling linearly to 0 at more than `width` pixels."""
+    """Soften a mask (F, H, W) outward: 1 where it is `inside`, falling linearly to 0 at `width` + 1 pixels."""
     return (1 - _distance_outside(mask_FHW) / (width + 1)).clamp(0, 1).to(mask_FHW)
 
 

@@ -140,7 +140,10 @@ def _sharpness_value(word: str) -> float | None:
 
 
 def _frames(line: str, first: str | None, last: str | None, length: int) -> slice:
-    """`3` → (3, None), `3-10` → (3, 10), `3-` → (3, ""), none at all → (None, None)."""
+    """The frames a line asks for, of `length`: `3` is (first "3", last None), `3-10` ("3", "10"), `3-` ("3", "").
+
+    Raises InputError where they run backwards or begin after the clip.
+    """
     if first is None:
         return slice(None)
     start, stop = int(first), int(last or first) + 1

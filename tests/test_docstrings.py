@@ -17,7 +17,8 @@ FILE = re.compile(r"[\w./*-]*\w\.(?:py|md|yaml|toml|js)\b")
 OTHERS = {"report.md", "FILE.yaml", "extra_model_paths.yaml"}  # what a command writes, a placeholder, ComfyUI's
 NODE_ID = re.compile(r"\bInhabit[A-Z]\w+")
 NODE_NAME = re.compile(r"\bInhabit (?=[A-Z])")
-NAMED = re.compile(r"`((?:models|media|perception|sampling|scenes|training|evaluation)(?:\.\w+)+)")
+ROOMS = "evaluation|media|models|nodes|perception|pipeline|sampling|scenes|training|weights"
+NAMED = re.compile(rf"`((?:{ROOMS})(?:\.\w+)+)")
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "web" / "docs").glob("*.md")]
 
 
@@ -48,7 +49,7 @@ def test_files_that_are_named_exist():
 
 
 def test_nodes_that_are_named_exist():
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py"))
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nodes").rglob("*.py"))
     ids = set(re.findall(r'node_id="(\w+)"', source))
     names = tuple(re.findall(r'display_name="(Inhabit [^"]+)"', source))
     assert len(ids) == len(names) > 15

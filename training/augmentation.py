@@ -5,41 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import torch
 from numpy.random import Generator
 
 from ..media.opencv import cv2
 from ..media.pose import Pose
+from ..perception.masks import inside
 
 INFERENCE_BLOCK_PX = 10  # AA2 §3.2: k = size / 10 at inference
 
 # Left and right change places in a mirrored picture: OpenPose-18 body and dlib-68 (+ 2 pupils) face.
 BODY_MIRROR = np.array([0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16])
-FACE_MIRROR = np.array(
-    [
-        *range(16, -1, -1),
-        *range(26, 16, -1),
-        *range(27, 31),
-        *range(35, 30, -1),
-        45,
-        44,
-        43,
-        42,
-        47,
-        46,
-        39,
-        38,
-        37,
-        36,
-        41,
-        40,
-        *range(54, 47, -1),
-        *range(59, 54, -1),
-        *range(64, 59, -1),
-        *range(67, 64, -1),
-        69,
-        68,
-    ]
-)
+FACE_MIRROR = np.array([
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),  # outline, brows, nose
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,  # eyes
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),  # mouth
+    69, 68,  # pupils
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +34,7 @@ class Clip:
 
     driving: np.ndarray  # (F, H, W, 3)
     target: np.ndarray  # (F, H, W, 3)
-    reference: np.ndarray  # (H, W, 3)
+    reference: np.ndarray  # (H', W', 3), of any size
     depth: np.ndarray  # (F, H, W) float32 0…1, 1 = near
     character: np.ndarray  # (F, H, W)
     object: np.ndarray
@@ -61,6 +43,14 @@ class Clip:
     face: np.ndarray
     poses: list[list[Pose]]
     before: list[list[Pose]]  # the poses one frame before each, which tell the movement
+
+
+def mostly(mask: np.ndarray) -> np.ndarray:
+    """Where more than half of a pixel is in a mask of 0…255: its colour and place are the character's own there.
+
+    That is for what is shown and measured; what must be hidden, soft edges too, is `inside` of `perception.masks`.
+    """
+    return mask > 127
 
 
 def mirror_pose(pose: Pose, width: int) -> Pose:
@@ -136,12 +126,12 @@ def scale_character(clip: Clip, factor: float) -> Clip:
 
     target = recompose(clip.target, cut)
     own = np.maximum(clip.character, clip.object)
-    inside = warp(np.maximum(cut, own)) > 127
+    moved = mostly(warp(np.maximum(cut, own)))
     return replace(
         clip,
         target=target,
         driving=target if clip.driving is clip.target else recompose(clip.driving, own),
-        depth=np.where(inside, warp(clip.depth), clip.depth),
+        depth=np.where(moved, warp(clip.depth), clip.depth),
         object=warp(clip.object),
         target_character=warp(clip.target_character),
         hands=warp(clip.hands),
@@ -154,10 +144,11 @@ def scale_character(clip: Clip, factor: float) -> Clip:
 def same_outside(clip: Clip, mask_FHW: np.ndarray) -> Clip:
     """The driving pictures as the target is wherever the formulated mask (F, H, W), 0 or 1, keeps them.
 
-    For clips whose target has been changed: the environment is taken from the changed frame, as AA2 §3.2 recomposes
-    the source video itself, and so never contradicts the target.
-    # Not in paper: of a character that grew beyond the mask the environment therefore shows what reaches outside; the
-    alternatives are to cut it off there, or to ask for something else than what is shown.
+    So the environment never contradicts the target, and what the mask keeps is always to be kept; AA2 §3.2 takes the
+    environment from the recomposed video itself.
+    # Not in paper: where the target's character reaches beyond the mask (scaled, blurred, or another one than in the
+    driving pictures) the environment therefore shows that part of it. The alternatives are to cut it off there, or to
+    ask for something else than what is shown.
     """
     keep = mask_FHW[..., None] == 0
     return replace(clip, driving=np.where(keep, clip.target, clip.driving))
@@ -165,7 +156,7 @@ def same_outside(clip: Clip, mask_FHW: np.ndarray) -> Clip:
 
 def _about_feet(mask_FHW: np.ndarray, factor: float) -> np.ndarray:
     """2×3 matrix scaling about the bottom centre of the clip's union box."""
-    rows, columns = np.nonzero(mask_FHW.max(0) > 127)
+    rows, columns = np.nonzero(mostly(mask_FHW.max(0)))
     if rows.size == 0:
         rows, columns = np.nonzero(mask_FHW.max(0))
     x, y = (columns.min() + columns.max()) / 2, float(rows.max())
@@ -214,8 +205,8 @@ def random_blocks(rng: Generator, mask_FHW: np.ndarray, inference_share: float) 
 
 def _largest_box(mask_FHW: np.ndarray) -> tuple[int, int]:
     heights, widths = [1], [1]
-    for mask in mask_FHW:
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    for mask in inside(torch.from_numpy(mask_FHW)).numpy():
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
         if rows.size:
             heights.append(int(rows[-1] - rows[0] + 1))
             widths.append(int(columns[-1] - columns[0] + 1))
@@ -233,7 +224,7 @@ def random_background(rng: Generator, height: int, width: int) -> np.ndarray:
 def reference_from_frame(rng: Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The character of one frame, centre-cropped with a margin, on a random background (AA2 §4.1)."""
     height, width = mask.shape
-    rows, columns = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
+    rows, columns = (np.flatnonzero(mostly(mask).any(axis)) for axis in (1, 0))
     background = random_background(rng, height, width).astype(np.float32)
     if not rows.size:
         raise ValueError("the frame shows no character")

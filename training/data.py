@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,17 +21,20 @@ from ..errors import InputError
 from ..media.arrays import resize
 from ..media.opencv import cv2
 from ..media.pose import PARTS, Pose, parse_poses
-from ..models.config import TYPICAL_SHARPNESS
 from ..perception.masks import shape_agnostic_mask
 from ..perception.motion_blur import blur_maps, measure_hand_blur
 from ..perception.skeleton import render_skeleton, structured_depth
 from ..scenes import HELD_OUT_SEED, KINDS, Scene, SceneRenderer
 from ..scenes.files import read_meta, read_scene, require_files
+from ..weights.companions import CLIP_MEAN, CLIP_STD, clip_pixels
 from . import augmentation
 from .augmentation import Clip
 from .recipe import DataRecipe, Recipe, StageRecipe
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+SYSTEM = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}  # no fault of the file that is read
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Batch:
     character_BFHW: Tensor  # the target's own character, hands and face
     hands_BFHW: Tensor
     face_BFHW: Tensor
+    portrait_BHWC: Tensor | None = None  # for CLIP: the whole reference, squashed to 224 x 224 from its own size
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class RenderedScenes:
         return Clip(
             driving=pictures,
             target=_stack(target, "image") if cross else pictures,
-            reference=_fit(reference, recipe.width, recipe.height),
+            reference=reference,
             depth=_stack(driving, "depth").astype(np.float32),
             character=_stack(driving, "character"),
             object=_stack(driving, "object"),
@@ -110,11 +115,11 @@ class RenderedScenes:
 class FolderScenes:
     """Clips of scene folders written by `inhabit scene` (or of the same layout).
 
-    A scene that cannot be read is named in a warning and left out: where it is drawn, the next one that can be read is
-    taken, so that a step has the same clips whenever the fault is found.
+    A scene that is damaged is named in a warning and left out: where it is drawn, the next whole one is taken, so that
+    a step has the same clips whenever and in whichever process the fault is found.
 
-    Raises InputError when there is no scene, or none that can be read; and for one of another size than the recipe's,
-    with a held-out seed, or with fewer frames than a stage needs.
+    Raises InputError when there is no scene, or no whole one; for one of another size than the recipe's, with a
+    held-out seed, or with fewer frames than a stage needs; and where the system fails, not the scene.
     """
 
     def __init__(self, recipe: DataRecipe, frames: int) -> None:
@@ -124,12 +129,8 @@ class FolderScenes:
         if not self.folders:
             raise InputError(f"data.folder {recipe.folder} holds no scene; write some with `inhabit scene`")
         for folder in self.folders:
-            try:
-                meta = read_meta(folder)
-                require_files(folder)
-            except (InputError, OSError) as error:
-                self._leave_out(folder, error)
-            else:
+            meta = self._unless_damaged(_read_head, folder)
+            if meta is not None:
                 self._check(folder, meta)
 
     def _check(self, folder: Path, meta: dict) -> None:
@@ -143,11 +144,28 @@ class FolderScenes:
                 f"{folder} has {meta['frames']} frames, a stage needs {self.frames}: lower the stage's frames"
             )
 
-    def _leave_out(self, folder: Path, error: Exception) -> None:
+    def _unless_damaged(self, reading: Callable[[Path], T], folder: Path) -> T | None:
+        """What `reading` makes of a scene folder; None for a damaged one, which is left out from now on.
+
+        Raises InputError where the system fails (too many open files, say): another time the scene could be read, and
+        the step would have other clips.
+        """
+        try:
+            return reading(folder)
+        except OSError as error:
+            failure = error
+        except InputError as error:
+            failure = error.__cause__
+            if getattr(failure, "errno", None) not in SYSTEM:
+                self._leave_out(folder, error)
+                return None
+        raise InputError(f"{folder} cannot be read now, {_line(failure)}: mend that, and go on with --resume") from None
+
+    def _leave_out(self, folder: Path, error: InputError) -> None:
         """Raises InputError when no scene is left."""
-        self.broken[folder] = " ".join(str(error).split())
+        self.broken[folder] = _line(error)
         if len(self.broken) < len(self.folders):
-            log.warning("the scene %s is left out: %s", folder, self.broken[folder])
+            logger.warning("the scene %s is left out: %s", folder, self.broken[folder])
             return
         first = self.broken[self.folders[0]]
         if len(self.folders) > 1:
@@ -155,13 +173,11 @@ class FolderScenes:
         raise InputError(first) from None
 
     def _read(self, index: int) -> Scene:
-        """The scene with this index, or the next one that can be read. Raises InputError when there is none."""
+        """The scene with this index, or the next whole one. Raises InputError when there is none."""
         for folder in self.folders[index:] + self.folders[:index]:
-            if folder not in self.broken:
-                try:
-                    return self._readable(folder)
-                except (InputError, OSError) as error:
-                    self._leave_out(folder, error)
+            scene = None if folder in self.broken else self._unless_damaged(self._readable, folder)
+            if scene is not None:
+                return scene
         raise InputError(f"no scene in {self.recipe.folder} can be read")
 
     def _readable(self, folder: Path) -> Scene:
@@ -171,7 +187,7 @@ class FolderScenes:
         if (width, height) != (recipe.width, recipe.height) or frames < self.frames:
             raise InputError(f"the videos in {folder} are {width}x{height} of {frames} frames: write the scene again")
         parse_poses(scene.pose, width, height)
-        if not (scene.character > 127).any():
+        if not augmentation.mostly(scene.character).any():
             mask, count = folder / "mask.mkv", len(scene.character)
             raise InputError(f"{mask} shows the character in none of its {count} frames: mark it white there")
         return scene
@@ -182,14 +198,14 @@ class FolderScenes:
         height, width = scene.driving.shape[1:3]
         chosen = choose_frames(rng, len(scene.driving), frames, consecutive)
         cross = rng.random() < self.recipe.cross_identity
-        shown = np.flatnonzero((scene.character > 127).any(axis=(1, 2)))
+        shown = np.flatnonzero(augmentation.mostly(scene.character).any(axis=(1, 2)))
         other = int(shown[rng.integers(len(shown))])
         cut = None if cross else augmentation.reference_from_frame(rng, scene.driving[other], scene.character[other])
         pictures = scene.driving[chosen]
         return Clip(
             driving=pictures,
             target=scene.target[chosen] if cross else pictures,
-            reference=_fit(scene.reference if cut is None else cut, width, height),
+            reference=scene.reference if cut is None else cut,
             depth=scene.depth[chosen].astype(np.float32),
             character=scene.character[chosen],
             object=scene.object[chosen],
@@ -199,6 +215,16 @@ class FolderScenes:
             poses=parse_poses([scene.pose[index] for index in chosen], width, height),
             before=poses_before(scene.pose.__getitem__, len(scene.pose), chosen, width, height),
         )
+
+
+def _read_head(folder: Path) -> dict:
+    """A scene folder's meta.json. Raises InputError where a file is missing."""
+    require_files(folder)
+    return read_meta(folder)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def choose_frames(rng: Generator, available: int, frames: int, consecutive: bool) -> list[int]:
@@ -236,7 +262,7 @@ def _stack(frames: list, name: str) -> np.ndarray:
 
 
 def _cut_out(rng: Generator, image: np.ndarray, mask: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    if not (mask > 127).any():
+    if not augmentation.mostly(mask).any():
         return otherwise
     return augmentation.reference_from_frame(rng, image, mask)
 
@@ -245,13 +271,19 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return resize(image[None], width, height)[0]
 
 
+def _portrait(image: np.ndarray) -> Tensor:
+    """(224, 224, 3) uint8: what CLIP reads of a reference (H, W, 3), before it is normalised."""
+    pixels_CHW = clip_pixels(torch.from_numpy(image).unsqueeze(0) / 255).squeeze(0)
+    return _bytes(pixels_CHW.movedim(0, -1) * torch.tensor(CLIP_STD) + torch.tensor(CLIP_MEAN))
+
+
 class StepBatches(Dataset):
     """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order.
 
     typical_sharpness: the model's, see `PoseGuiderConfig`.
     """
 
-    def __init__(self, recipe: Recipe, rank: int = 0, typical_sharpness: float = TYPICAL_SHARPNESS) -> None:
+    def __init__(self, recipe: Recipe, rank: int, typical_sharpness: float) -> None:
         self.recipe, self.rank, self.typical_sharpness = recipe, rank, typical_sharpness
         longest = max(stage.frames for stage in recipe.stages)
         folder = recipe.data.folder
@@ -273,11 +305,12 @@ class StepBatches(Dataset):
     def _crops(self, stage: StageRecipe, rng: Generator) -> np.ndarray:
         """Random crops (F, side, side, 3) of a clip's frames and its reference, half of them mirrored."""
         clip = self.source.clip(rng, max(stage.frames - 1, 1), consecutive=False)
-        pictures = [*clip.target, clip.reference][-stage.frames :]
-        side = min(stage.pictures.crop, *clip.reference.shape[:2])
+        height, width = clip.target.shape[1:3]
+        pictures = [*clip.target, _fit(clip.reference, width, height)][-stage.frames :]
+        side = min(stage.pictures.crop, height, width)
         crops = []
         for picture in pictures:
-            top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
+            top, left = (int(rng.integers(length - side + 1)) for length in (height, width))
             crop = picture[top : top + side, left : left + side]
             crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
         return np.stack(crops)
@@ -291,12 +324,22 @@ class StepBatches(Dataset):
         mask = _formulated_mask(clip, augmentation.random_blocks(rng, clip.character, options.inference_blocks))
         if factor is not None:
             clip = augmentation.scale_character(clip, factor)
-        blur = options.blur_hands and rng.random() < options.blur_hands
-        if blur:
+        if options.blur_hands and rng.random() < options.blur_hands:
             clip = augmentation.blur_hands(clip, rng.uniform(*options.blur_range))
-        if blur or factor is not None:
-            clip = augmentation.same_outside(clip, mask.numpy())
-        return _pixels(clip, mask, self.typical_sharpness)
+        return self._pixels(augmentation.same_outside(clip, mask.numpy()), mask)
+
+    def _pixels(self, clip: Clip, mask: Tensor) -> tuple[Tensor, ...]:
+        """The fields of a Batch, of one clip."""
+        height, width = clip.driving.shape[1:3]
+        skeleton = render_skeleton(clip.poses, width, height)
+        depth = structured_depth(torch.from_numpy(clip.depth), skeleton)
+        pictures = (clip.target, _fit(clip.reference, width, height), clip.driving)
+        regions = (clip.object, clip.target_character, clip.hands, clip.face)
+        target, typical = torch.from_numpy(clip.target).float() / 255, self.typical_sharpness
+        blur = measure_hand_blur(clip.poses, width, height, target, before=clip.before, typical=typical)
+        planes = (_bytes(skeleton), depth, blur_maps(blur, width, height), _bytes(mask))
+        portrait = () if self.recipe.clip_vision is None else (_portrait(clip.reference),)
+        return (*map(torch.from_numpy, pictures), *planes, *map(torch.from_numpy, regions), *portrait)
 
 
 def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:
@@ -305,26 +348,13 @@ def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:
     return shape_agnostic_mask(character, *(blocks or (None, None)), augmentation.INFERENCE_BLOCK_PX)
 
 
-def _pixels(clip: Clip, mask: Tensor, typical_sharpness: float) -> tuple[Tensor, ...]:
-    height, width = clip.driving.shape[1:3]
-    skeleton = render_skeleton(clip.poses, width, height)
-    depth = structured_depth(torch.from_numpy(clip.depth), skeleton)
-    pictures = (clip.target, clip.reference, clip.driving)
-    regions = (clip.object, clip.target_character, clip.hands, clip.face)
-    target = torch.from_numpy(clip.target).float() / 255
-    blur = measure_hand_blur(clip.poses, width, height, target, before=clip.before, typical=typical_sharpness)
-    maps = blur_maps(blur, width, height)
-    planes = (_bytes(skeleton), depth, maps, _bytes(mask))
-    return (*map(torch.from_numpy, pictures), *planes, *map(torch.from_numpy, regions))
-
-
 def _bytes(values: Tensor) -> Tensor:
     return (values * 255).round().to(torch.uint8)
 
 
-def batches(recipe: Recipe, rank: int, start: int, typical_sharpness: float = TYPICAL_SHARPNESS) -> DataLoader:
+def batches(data: StepBatches, start: int) -> DataLoader:
     """Batches of steps start … end in order; resuming is starting elsewhere. Worker processes use one thread each."""
-    data = StepBatches(recipe, rank, typical_sharpness)
+    recipe = data.recipe
     options = {}
     if recipe.workers:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"  # Windows
@@ -349,8 +379,6 @@ def _start_worker(worker: int) -> None:
 
 def to_device(batch: Batch | Pictures, device: torch.device) -> dict[str, Tensor]:
     """Float tensors 0…1 on `device`, by field name."""
-    tensors = {}
-    for field in fields(batch):
-        value = getattr(batch, field.name).to(device)
-        tensors[field.name] = value.float() / 255 if value.dtype == torch.uint8 else value
-    return tensors
+    given = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    moved = {name: value.to(device) for name, value in given.items() if value is not None}
+    return {name: value.float() / 255 if value.dtype == torch.uint8 else value for name, value in moved.items()}

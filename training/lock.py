@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ..errors import InputError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-LOCK = ".training.lock"  # stays beside what was trained: to take it away would let a third process in between
+LOCK = ".training.lock"  # stays in the folder: to take it away would let a third process in between
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}  # what such a file system answers
 
 
 @contextmanager
@@ -27,13 +29,15 @@ def sole_training(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
         lock.acquire()
     except Timeout:
         raise InputError(f"{folder} is being trained into{_holder(path)}: wait for it, or give another --out") from None
-    except NotImplementedError:
-        log.warning("%s is on a file system without locks: see to it that no other training writes there", folder)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        logger.warning("%s is on a file system without locks: see to it that no other training writes there", folder)
         yield
         return
     try:
@@ -41,15 +45,6 @@ def sole_training(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        _leave_nothing(folder)
-
-
-def _leave_nothing(folder: Path) -> None:
-    """Take the lock's file and the folder away where the training has written nothing else."""
-    if [path.name for path in folder.iterdir()] == [LOCK]:
-        with suppress(OSError):
-            (folder / LOCK).unlink()
-            folder.rmdir()
 
 
 def _sign(path: Path) -> None:
@@ -57,7 +52,7 @@ def _sign(path: Path) -> None:
     try:
         path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
     except OSError:  # Windows: a locked file is its holder's handle's alone
-        log.debug("%s cannot be signed", path)
+        logger.debug("%s cannot be signed", path)
 
 
 def _holder(path: Path) -> str:

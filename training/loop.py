@@ -24,14 +24,14 @@ from ..weights.checkpoint import write_tensors
 from ..weights.finite import first_not_finite
 from . import start
 from .adapter import adapter_tensors
-from .data import Batch, Pictures, batches, read, to_device
+from .data import Batch, Pictures, StepBatches, batches, read, to_device
 from .lock import sole_training
 from .recipe import Recipe, StageRecipe
 from .resume import begun_with, check_same
 from .saving import Saved, load_newest, newest, save_state
 from .stages import Stage, make_stage
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -56,6 +56,10 @@ class Trainer:
         self.embed = start.image_encoder(recipe, self.model.config, self.device)
         # a VAE from elsewhere is neither trained nor written
         self.autoencoder = None if self.model.config.autoencoder is None else self.codec.vae
+        typical = self.model.config.pose.typical_sharpness
+        self.data = StepBatches(recipe, self.accelerator.process_index, typical)
+        for stage in recipe.stages:  # what a later one cannot train is told now, not when its turn comes
+            make_stage(recipe, stage, self.model, self.codec, self.embed).trained()
         self.step = 0
         self._begin(0)
 
@@ -89,7 +93,7 @@ class Trainer:
                 if halt or self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
                     self.save()
                 if halt and self.step < self.recipe.steps:
-                    log.info("stopped after step %d; --resume goes on", self.step)
+                    logger.info("stopped after step %d; --resume goes on", self.step)
                     return False
         return True
 
@@ -97,17 +101,20 @@ class Trainer:
         return sole_training(self.out) if self.accelerator.is_main_process else nullcontext()
 
     def _saving(self, loader: Iterable[Batch | Pictures]) -> Iterator[Batch | Pictures]:
-        """The batches; where one cannot be had, the steps so far are saved before that is told."""
+        """The batches; where one cannot be had, the steps so far are saved before that is told.
+
+        Only while a batch is waited for: a worker process that is killed during a step leaves nothing whole to save.
+        And only of a single process: of several the others are in their next step, and all save together.
+        """
         try:
             yield from read(loader)
-        except (InputError, OSError):
+        except (InputError, OSError, RuntimeError):  # the last one: a worker process was killed
             if self.step and self.accelerator.num_processes == 1:
                 self.save()
             raise
 
     def _batches(self) -> Iterable[Batch | Pictures]:
-        typical = self.model.config.pose.typical_sharpness
-        return batches(self.recipe, self.accelerator.process_index, self.step, typical)
+        return batches(self.data, self.step)
 
     def train_step(self, batch) -> dict[str, Tensor]:
         """One optimizer step on the batch of `self.step` → detached losses by name."""
@@ -118,13 +125,14 @@ class Trainer:
             group["lr"] = self.recipe.stages[index].learning_rate * self.rate(self.step - first)
         values = self.module(to_device(batch, self.device), self.step, self.accelerator.process_index)
         self._require_numbers(values)
-        self.accelerator.backward(self._with_gradient(values["loss"]))
+        self.accelerator.backward(values["loss"])
         norm = self.accelerator.clip_grad_norm_(self.parameters.values(), self.recipe.clip_gradient)
         if not torch.isfinite(norm):
-            raise self._gone_wrong(f"the gradient's length is {float(norm):g}")
-        self.optimizer.step()
+            raise self._gone_wrong(self.step + 1, f"the gradient's length is {float(norm):g}")
+        if norm > 0:  # else nothing that trains took part, in any process: neither momentum nor decay moves a weight
+            self.optimizer.step()
+            self.ema.step(self.parameters.values())
         self.optimizer.zero_grad(set_to_none=True)
-        self.ema.step(self.parameters.values())
         self.step += 1
         return {name: value.detach() for name, value in values.items()}
 
@@ -133,19 +141,17 @@ class Trainer:
         wrong = not torch.stack([value.detach().float() for value in values.values()]).isfinite().all()
         if self._anywhere(bool(wrong)):
             parts = ", ".join(f"{name} {float(value.detach()):g}" for name, value in values.items())
-            raise self._gone_wrong(f"the loss is no number any more ({parts})")
+            raise self._gone_wrong(self.step + 1, f"the loss is no number any more ({parts})")
 
-    def _with_gradient(self, loss: Tensor) -> Tensor:
-        """The loss; where nothing that trains took part in it (a batch without objects, say), with a gradient of 0."""
-        return loss if loss.requires_grad else loss + 0 * next(iter(self.parameters.values())).sum()
-
-    def _gone_wrong(self, what: str) -> InputError:
+    def _gone_wrong(self, step: int, what: str) -> InputError:
+        """step: the one that went wrong, counted from 1."""
         stage, saved = self.recipe.stages[self.index].name, newest(self.checkpoints)
         kept = "nothing was saved yet: lower learning_rate, or look at the data"
         if saved is not None:
             file = self._file()
-            kept = f"{saved} and {file} are from before: begin another --out with init={file} and a lower learning_rate"
-        return InputError(f"step {self.step + 1}, stage {stage!r}: {what}, stopped; {kept}")
+            init = f"init={file} and " if self.recipe.adapter is None else ""  # a LoRA is no model to start from
+            kept = f"{saved} and {file} are from before: begin another --out with {init}a lower learning_rate"
+        return InputError(f"step {step}, stage {stage!r}: {what}, stopped; {kept}")
 
     def _anywhere(self, halt: bool) -> bool:
         """Whether any process wants to stop, so that all stop after the same step."""
@@ -169,10 +175,12 @@ class Trainer:
         averages = zip(self.parameters, self.ema.shadow_params, strict=True)
         wrong = first_not_finite((name, parameter.detach()) for name, parameter in self.parameters.items())
         if wrong:
-            raise self._gone_wrong(f"the weights of {wrong} are no numbers any more")
+            raise self._gone_wrong(self.step, f"the weights of {wrong} are no numbers any more")
         wrong = first_not_finite((name, average.to(dtype)) for name, average in averages)
         if wrong:
-            raise self._gone_wrong(f"the weights of {wrong} are too large for {self.recipe.export} (see export)")
+            raise self._gone_wrong(
+                self.step, f"the weights of {wrong} are too large for {self.recipe.export} (see export)"
+            )
 
     def _file(self) -> Path:
         return self.out / ("model.safetensors" if self.recipe.adapter is None else "lora.safetensors")
@@ -228,9 +236,9 @@ class Trainer:
     def _resume(self) -> None:
         saved = load_newest(self.checkpoints)
         if saved is None:
-            log.warning("no valid checkpoint in %s: starting at step 0", self.checkpoints)
+            logger.warning("no valid checkpoint in %s: starting at step 0", self.checkpoints)
             return
-        check_same(saved.begun, self.recipe, self.model.config, self.out)
+        check_same(saved, self.recipe, self.model.config, self.out)
         if saved.step > self.recipe.steps:
             raise InputError(f"{self.out} has done {saved.step} steps, the recipe has {self.recipe.steps}: raise them")
         self._begin(saved.scalars["stage"])
@@ -256,7 +264,6 @@ class Trainer:
         numbers = {name: round(float(value), 6) for name, value in values.items()}
         bar.set_postfix(stage=self.recipe.stages[self.index].name, loss=numbers["loss"])
         if self.accelerator.is_main_process:
-            self.out.mkdir(parents=True, exist_ok=True)
             with (self.out / "log.jsonl").open("a") as file:
                 line = {"step": self.step, "stage": self.recipe.stages[self.index].name, **numbers}
                 file.write(json.dumps({**line, "seconds": round(seconds, 4)}) + "\n")

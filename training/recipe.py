@@ -72,7 +72,8 @@ class AugmentationRecipe(_Frozen):
     """What is changed at random in a clip, and how its formulated mask is made (AA2 §3.2)."""
 
     flip: float = Field(0.5, ge=0, le=1)  # probability (HIA A.4)
-    scale: float = Field(0.2, ge=0, le=1)  # probability of random scale augmentation (AA2 §3.2)
+    # Probability of random scale augmentation (AA2 §3.2), and its range. Not in paper: the numbers of both.
+    scale: float = Field(0.2, ge=0, le=1)
     scale_range: tuple[float, float] = (0.75, 1.25)
     # Not in paper: share of clips masked with inference's own blocks of about 10 px; the others are random.
     inference_blocks: float = Field(0.5, ge=0, le=1)
@@ -83,10 +84,11 @@ class AugmentationRecipe(_Frozen):
 class DropoutRecipe(_Frozen):
     """Probability a step that a condition is switched off, for the whole batch of that step.
 
-    # Not in paper: all but `animation`, so that each condition may be left out at inference.
+    # Not in paper: HIA (eq. 4) switches reference and motion off at inference, and tells nothing of doing so in
+    training. Here it is learnt for each condition, so that each may be left out at inference.
     """
 
-    animation: float = Field(0.0, ge=0, le=1)  # reference and motion together (HIA eq. 4)
+    animation: float = Field(0.0, ge=0, le=1)  # reference and motion together, as guidance goes without them
     environment: float = Field(0.0, ge=0, le=1)
     objects: float = Field(0.0, ge=0, le=1)
     depth: float = Field(0.0, ge=0, le=1)
@@ -221,10 +223,7 @@ class Recipe(_Frozen):
 
     def for_header(self) -> str:
         """The recipe as JSON for the header of a model that others get: files by name, not by where they lie."""
-        values = self.model_dump(mode="json")
-        for part, key in ((values, "init"), (values, "codec"), (values, "clip_vision"), (values["data"], "folder")):
-            part[key] = part[key] and Path(part[key]).name
-        return json.dumps(values)
+        return json.dumps(files_by_name(self.model_dump(mode="json")))
 
     def stage_at(self, step: int) -> tuple[int, int]:
         """(index of the stage, its first global step) for global `step` of 0 … steps-1."""
@@ -234,6 +233,15 @@ class Recipe(_Frozen):
                 return index, first
             first += stage.steps
         raise IndexError(f"step {step} of a recipe with {self.steps} steps")
+
+
+def files_by_name(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's values with its files by their names, whatever folder they lie in."""
+    values = values | {"data": dict(values["data"])}
+    for part, key in ((values, "init"), (values, "codec"), (values, "clip_vision"), (values["data"], "folder")):
+        if part.get(key):
+            part[key] = Path(part[key]).name
+    return values
 
 
 def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:

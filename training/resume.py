@@ -7,10 +7,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..models import ModelConfig
-from .recipe import Recipe, parse_recipe
+from .recipe import Recipe, files_by_name, parse_recipe
+from .saving import Saved
 
 FREE = {"save_every", "keep", "log_every", "workers", "export"}  # they change no weight
-FILES = {"init", "codec", "clip_vision", "data.folder"}  # may have been moved: their names are compared
 TOLD = 4  # differences that a message names
 
 
@@ -19,16 +19,17 @@ def begun_with(recipe: Recipe, config: ModelConfig) -> dict[str, Any]:
     return {"recipe": recipe.model_dump(mode="json"), "config": config.model_dump(mode="json")}
 
 
-def check_same(begun: dict[str, Any], recipe: Recipe, config: ModelConfig, folder: Path) -> None:
-    """Raise InputError, with the fields that differ, unless a training `begun` so may go on with these.
+def check_same(saved: Saved, recipe: Recipe, config: ModelConfig, folder: Path) -> None:
+    """Raise InputError, with the fields that differ, unless the training that was `saved` may go on with these.
 
-    The last stage may have become longer, files may lie elsewhere, and what changes no weight may change. `begun` is
-    empty in checkpoints of earlier versions, which say nothing.
+    The stage that it has reached may have become longer, later ones may be others, files may lie elsewhere, and what
+    changes no weight may change. Checkpoints of earlier versions, whose `begun` is empty, say nothing.
     """
+    begun = saved.begun
     if not begun:
         return
     here = begun_with(recipe, config)
-    changed = _recipe_changes(_with_defaults(begun["recipe"]), here["recipe"])
+    changed = _recipe_changes(_with_defaults(begun["recipe"]), here["recipe"], saved.scalars["stage"])
     if not changed:
         changed = _changes(_flat(begun["config"]), _flat(here["config"]), "model config ")
     if changed:
@@ -47,17 +48,17 @@ def _with_defaults(recipe: dict[str, Any]) -> dict[str, Any]:
         return recipe
 
 
-def _recipe_changes(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    before, now = _flat(there), _flat(here)
+def _recipe_changes(there: dict[str, Any], here: dict[str, Any], reached: int) -> list[str]:
+    before, now = (
+        _flat({**files_by_name(recipe), "stages": recipe["stages"][: reached + 1]}) for recipe in (there, here)
+    )
     for values in (before, now):
         for name in FREE:
             values.pop(name, None)
-        for name in FILES & values.keys():
-            values[name] = values[name] and Path(values[name]).name
-    last = f"stages.{len(there['stages']) - 1}.steps"
-    if len(there["stages"]) == len(here["stages"]) and now[last] >= before[last]:
-        before.pop(last)
-        now.pop(last)
+    steps = f"stages.{reached}.steps"
+    if now.get(steps, 0) >= before[steps]:
+        before.pop(steps)
+        now.pop(steps)
     return _changes(before, now)
 
 

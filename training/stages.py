@@ -152,7 +152,7 @@ class AnimationStage(nn.Module):
         clean = self.encode(batch["target_BFHWC"])
         conditions, given = {}, {}
         if config.unet.cross_attention_dim is not None:
-            conditions["context"] = self._context(batch["reference_BHWC"], off["animation"])
+            conditions["context"] = self._context(batch, off["animation"])
         if not off["animation"]:
             latents = self.encode(batch["reference_BHWC"].unsqueeze(1)).squeeze(1)
             features = self.model.reference(latents, conditions.get("context"))
@@ -173,11 +173,12 @@ class AnimationStage(nn.Module):
             given["blur"] = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3)
         return given
 
-    def _context(self, reference_BHWC: Tensor, off: bool) -> Tensor:
+    def _context(self, batch: dict[str, Tensor], off: bool) -> Tensor:
         """CLIP's embedding of the references (B, 1, D); zeros where it is off, as in guidance's unconditional pass."""
+        references = batch["reference_BHWC"]
         if off or self.embed is None:
-            return reference_BHWC.new_zeros(len(reference_BHWC), 1, self.model.config.unet.cross_attention_dim)
-        return self.embed(reference_BHWC).to(reference_BHWC)
+            return references.new_zeros(len(references), 1, self.model.config.unet.cross_attention_dim)
+        return self.embed(batch["portrait_BHWC"]).to(references)
 
     @torch.no_grad()
     def encode(self, pictures_BFHWC: Tensor) -> Tensor:
@@ -206,7 +207,16 @@ class AnimationStage(nn.Module):
             snr = losses.signal_to_noise(self.alphas, timesteps)
             by_snr = losses.snr_weights(snr, self.prediction, options.snr_gamma)
         parts = losses.region_errors(predicted.detach(), target, batch["character_BFHW"])
-        return {"loss": losses.diffusion_loss(predicted, target, weights, by_snr), **parts}
+        return {"loss": self._with_gradient(losses.diffusion_loss(predicted, target, weights, by_snr)), **parts}
+
+    def _with_gradient(self, loss: Tensor) -> Tensor:
+        """The loss; where nothing that trains took part in it (a batch without objects, say), with a gradient of 0.
+
+        Here, since processes that train together must each use in `forward` what they take a gradient of.
+        """
+        if loss.requires_grad:
+            return loss
+        return loss + 0 * next(parameter for parameter in self.parameters() if parameter.requires_grad).sum()
 
 
 def _each_frame(conditions: dict, frames: int) -> dict:

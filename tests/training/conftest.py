@@ -1,7 +1,9 @@
 import pytest
 import torch
 from inhabit.models import AnimationModel, PatchAutoencoder
-from inhabit.training import load_recipe
+from inhabit.models.config import TYPICAL_SHARPNESS
+from inhabit.training import Recipe, load_recipe
+from inhabit.training.data import StepBatches
 from inhabit.training.start import model_config
 from inhabit.weights import save
 
@@ -26,3 +28,8 @@ def checkpoint(tmp_path_factory):
 def tiny(checkpoint):
     """Function: bundled tiny recipe with further overrides."""
     return lambda *overrides: load_recipe("tiny", [f"init={checkpoint}", "codec=null", *overrides])
+
+
+def steps_of(recipe: Recipe, rank: int = 0) -> StepBatches:
+    """The batches of a recipe, at the scale of sharpness that models have unless they say otherwise."""
+    return StepBatches(recipe, rank, TYPICAL_SHARPNESS)

@@ -1,11 +1,15 @@
 """Models with cross-attention, and of Stable Diffusion's shape, are trained with CLIP's embedding and its VAE."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
 from inhabit.errors import InputError
+from inhabit.scenes import render_scene
+from inhabit.scenes.files import write_scene
 from inhabit.training import Trainer, load_recipe
 from inhabit.training.data import to_device
 from inhabit.weights import load
@@ -13,6 +17,8 @@ from inhabit.weights.companions import image_context
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from .conftest import steps_of
 
 WIDTH = 24
 DIM = "model.overrides.unet.cross_attention_dim"
@@ -63,6 +69,22 @@ def steps(recipe, out, count) -> Trainer:
     return trainer
 
 
+@pytest.mark.parametrize("flip", [0, 1])
+def test_clip_sees_the_reference_as_at_inference(clip, tmp_path, flip):
+    """Not as small and squeezed as the frames are: a portrait of another shape, told from its frame-sized copy."""
+    picture = (np.random.default_rng(0).random((40, 20, 3)) * 255).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    write_scene(replace(render_scene(3, "walk", 4, 96, 96), reference=picture), tmp_path / "scenes" / "a")
+    stage = f"stages=[{{name: a, kind: spatial, steps: 1, clips: 1, frames: 1, augmentation: {{flip: {flip}}}}}]"
+    folder = f"data.folder={tmp_path / 'scenes'}"
+    trainer = Trainer(tiny(f"clip_vision={clip}", stage, folder, "data.cross_identity=1"), tmp_path, device="cpu")
+    tensors = to_device(next(iter(trainer._batches())), torch.device("cpu"))
+    off = dict.fromkeys(("animation", "environment", "objects", "depth", "blur"), False)
+    context = trainer.module.conditions(tensors, off)[1]["context"]
+    shown = torch.from_numpy(picture[:, ::-1].copy() if flip else picture)[None] / 255
+    torch.testing.assert_close(context, image_context(clip, shown, WIDTH), atol=1e-5, rtol=1e-4)
+    assert (context - image_context(clip, tensors["reference_BHWC"], WIDTH)).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("kind", ["spatial", "temporal"])
 def test_the_reference_is_embedded_and_reaches_the_cross_attention(clip, tmp_path, kind):
     stage = f"stages=[{{name: a, kind: {kind}, steps: 1, clips: 2, frames: 2, train: [denoiser, reference]}}]"
@@ -91,7 +113,7 @@ def test_the_loss_falls(clip, tmp_path, monkeypatch):
 
     recipe = tiny(f"clip_vision={clip}", "stages=[{name: a, kind: spatial, steps: 40, clips: 1, frames: 1, warmup: 0, "
                   "learning_rate: 0.003}]", "log_every=1", "save_every=100")  # fmt: skip
-    one = data.StepBatches(recipe)[0]
+    one = steps_of(recipe)[0]
     monkeypatch.setattr(data.StepBatches, "__getitem__", lambda self, step: one)
     Trainer(recipe, tmp_path, device="cpu").run(progress=False)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]

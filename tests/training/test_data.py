@@ -15,31 +15,34 @@ from inhabit.perception import measure_hand_blur
 from inhabit.scenes import SceneRenderer, render_scene
 from inhabit.scenes.files import FILES, write_scene
 from inhabit.training import data
-from inhabit.training.data import StepBatches, batches, choose_frames, read, to_device
+from inhabit.training.data import batches, choose_frames, read, to_device
+
+from .conftest import steps_of
 
 PLAIN = ["stages.0.augmentation={flip: 0, scale: 0, inference_blocks: 1}"]
 
 
 def _equal(first, second):
-    return all(torch.equal(a, b) for a, b in zip(vars(first).values(), vars(second).values(), strict=True))
+    first, second = (to_device(batch, torch.device("cpu")) for batch in (first, second))
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_a_batch_is_a_function_of_seed_rank_and_step(tiny):
     recipe = tiny()
-    backwards = StepBatches(recipe)
+    backwards = steps_of(recipe)
     later = [backwards[step] for step in (4, 1)]
-    forwards = StepBatches(recipe)
+    forwards = steps_of(recipe)
     first, fourth = forwards[1], forwards[4]
     assert _equal(later[1], first) and _equal(later[0], fourth)
-    assert not torch.equal(StepBatches(recipe, rank=1)[1].target_BFHWC, first.target_BFHWC)
-    assert not torch.equal(StepBatches(tiny("seed=1"))[1].target_BFHWC, first.target_BFHWC)
+    assert not torch.equal(steps_of(recipe, rank=1)[1].target_BFHWC, first.target_BFHWC)
+    assert not torch.equal(steps_of(tiny("seed=1"))[1].target_BFHWC, first.target_BFHWC)
     with pytest.raises(IndexError):
         forwards[6]
 
 
 def test_worker_processes_change_nothing_and_leave_ctrl_c_to_the_trainer(tiny):
-    inside = list(batches(tiny("workers=0"), 0, start=3))
-    workers = iter(batches(tiny("workers=1"), 0, start=3))
+    inside = list(batches(steps_of(tiny("workers=0")), start=3))
+    workers = iter(batches(steps_of(tiny("workers=1")), start=3))
     outside = [next(workers)]
     os.kill(workers._workers[0].pid, signal.SIGINT)
     outside += workers
@@ -48,7 +51,7 @@ def test_worker_processes_change_nothing_and_leave_ctrl_c_to_the_trainer(tiny):
 
 
 def test_layout_and_ranges(tiny):
-    tensors = to_device(StepBatches(tiny())[4], torch.device("cpu"))  # temporal: 1 clip of 4 frames
+    tensors = to_device(steps_of(tiny())[4], torch.device("cpu"))  # temporal: 1 clip of 4 frames
     assert tensors["target_BFHWC"].shape == (1, 4, 96, 96, 3)
     assert tensors["reference_BHWC"].shape == (1, 96, 96, 3)
     for name, values in tensors.items():
@@ -58,7 +61,7 @@ def test_layout_and_ranges(tiny):
 
 
 def test_conditions_are_those_of_the_driving_character(tiny):
-    batch = to_device(StepBatches(tiny(*PLAIN, "data.cross_identity=0"))[0], torch.device("cpu"))
+    batch = to_device(steps_of(tiny(*PLAIN, "data.cross_identity=0"))[0], torch.device("cpu"))
     assert torch.equal(batch["target_BFHWC"], batch["driving_BFHWC"])
     assert batch["character_BFHW"].amax(dim=(2, 3)).min() > 0.9
     assert (batch["mask_BFHW"][batch["character_BFHW"] > 0.11] == 1).all()  # the blocks cover the character
@@ -74,7 +77,7 @@ def test_blur_maps_lie_on_the_hands_and_tell_how_sharp_the_target_is(tiny):
     sharpness = []
     for shutter, blurred in (("[0, 0]", 0), ("[1, 1]", 0), ("[0, 0]", 1)):
         augmented = f"stages.0.augmentation={{flip: 0, scale: 0, blur_hands: {blurred}, blur_range: [2, 2]}}"
-        batch = to_device(StepBatches(tiny(*changes, f"data.shutter={shutter}", augmented))[1], torch.device("cpu"))
+        batch = to_device(steps_of(tiny(*changes, f"data.shutter={shutter}", augmented))[1], torch.device("cpu"))
         maps, hands = batch["blur_BFHWC"], batch["hands_BFHW"] > 0.5
         on = maps[..., 2] > 0
         assert (maps[..., :2][~on] == 0.5).all() and on.any(dim=(2, 3)).all()
@@ -110,7 +113,7 @@ def test_cross_identity_targets_are_the_exact_rendering_of_the_other_character(t
             made[-1][1].append((index, identity))
             return super().frame(index, identity)
 
-    batches_of_two = StepBatches(tiny(*PLAIN, "data.cross_identity=1"))
+    batches_of_two = steps_of(tiny(*PLAIN, "data.cross_identity=1"))
     monkeypatch.setattr(data, "SceneRenderer", Recorded)
     batch = batches_of_two[0]
     drawn = [(scene, sorted({index for index, identity in frames if identity == "B"})) for scene, frames in made]
@@ -118,13 +121,16 @@ def test_cross_identity_targets_are_the_exact_rendering_of_the_other_character(t
         assert len(indices) == 2
         for place, index in enumerate(indices):
             np.testing.assert_array_equal(batch.target_BFHWC[clip, place], scene.frame(index, "B").image)
-            np.testing.assert_array_equal(batch.driving_BFHWC[clip, place], scene.frame(index, "A").image)
+            hidden = batch.mask_BFHW[clip, place] > 0
+            driving = batch.driving_BFHWC[clip, place]
+            np.testing.assert_array_equal(driving[hidden], scene.frame(index, "A").image[hidden.numpy()])
+            np.testing.assert_array_equal(driving[~hidden], batch.target_BFHWC[clip, place][~hidden])
         np.testing.assert_array_equal(batch.reference_BHWC[clip], scene.reference("B"))
 
 
 def test_held_out_seeds_are_never_rendered(tiny, monkeypatch):
     seeds = []
-    batches_of_one = StepBatches(tiny("stages.0.clips=1", "stages.0.steps=12", "stages.0.frames=1"))
+    batches_of_one = steps_of(tiny("stages.0.clips=1", "stages.0.steps=12", "stages.0.frames=1"))
     monkeypatch.setattr(data, "SceneRenderer", lambda seed, *rest: seeds.append(seed) or SceneRenderer(seed, *rest))
     for step in range(12):
         batches_of_one[step]
@@ -151,7 +157,7 @@ def test_pictures_for_the_autoencoder_are_crops_of_the_scene(tiny, monkeypatch):
 
     monkeypatch.setattr(data.RenderedScenes, "clip", painted)
     stage = "stages=[{name: a, kind: autoencoder, steps: 2, clips: 2, frames: 3, pictures: {crop: 32}}]"
-    pictures = StepBatches(tiny(stage))[1].pictures_BHWC
+    pictures = steps_of(tiny(stage))[1].pictures_BHWC
     assert pictures.shape == (6, 32, 32, 3)
     rows = pictures[:, :, 0, 0].int()
     assert (rows.diff(dim=1) == 1).all() and len(set(rows[:, 0].tolist())) > 1
@@ -160,10 +166,10 @@ def test_pictures_for_the_autoencoder_are_crops_of_the_scene(tiny, monkeypatch):
 def test_clips_from_scene_folders(tiny, tmp_path):
     folders = f"data.folder={tmp_path}"
     with pytest.raises(InputError, match="no scene"):
-        StepBatches(tiny(folders))
+        steps_of(tiny(folders))
     scene = render_scene(3, "object", frames=6, width=96, height=96)
     write_scene(scene, tmp_path / "a")
-    batch = StepBatches(tiny(*PLAIN, folders, "data.cross_identity=1"))[0]
+    batch = steps_of(tiny(*PLAIN, folders, "data.cross_identity=1"))[0]
     for clip in range(2):
         np.testing.assert_array_equal(batch.reference_BHWC[clip], scene.reference)
         for picture, mask in zip(batch.target_BFHWC[clip], batch.character_BFHW[clip], strict=True):
@@ -171,12 +177,12 @@ def test_clips_from_scene_folders(tiny, tmp_path):
             index = errors.argmin()
             assert errors[index] < 3  # H.264
             np.testing.assert_array_equal(mask, scene.target_character[index])
-    own = StepBatches(tiny(*PLAIN, folders, "data.cross_identity=0"))[0]
+    own = steps_of(tiny(*PLAIN, folders, "data.cross_identity=0"))[0]
     assert torch.equal(own.target_BFHWC, own.driving_BFHWC)
     with pytest.raises(InputError, match="128x96"):
-        StepBatches(tiny(folders, "data.width=128"))
+        steps_of(tiny(folders, "data.width=128"))
     with pytest.raises(InputError, match="6 frames"):
-        StepBatches(tiny(folders, "stages.0.frames=7"))
+        steps_of(tiny(folders, "stages.0.frames=7"))
 
 
 SHOWN = {"frames": 8, "width": 96, "height": 96}
@@ -207,13 +213,13 @@ def test_a_meta_file_that_says_something_else_is_one_line(tiny, tmp_path, conten
     for name in FILES:
         (tmp_path / name).touch()
     with pytest.raises(InputError, match=told) as error:
-        StepBatches(tiny(f"data.folder={tmp_path}"))
+        steps_of(tiny(f"data.folder={tmp_path}"))
     assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.fixture
-def thirty(tmp_path):
-    """Five scene folders of the same scene, which a test may break; the five stand for thirty."""
+def scenes(tmp_path):
+    """Five scene folders of the same scene, which a test may break."""
     write_scene(render_scene(3, "object", frames=4, width=96, height=96), tmp_path / "s0")
     for number in range(1, 5):
         shutil.copytree(tmp_path / "s0", tmp_path / f"s{number}")
@@ -240,48 +246,74 @@ OF_FOLDERS = "stages=[{name: a, kind: spatial, steps: 4, clips: 3, frames: 2}]"
 
 
 @pytest.mark.parametrize("broken", BREAKS)
-def test_one_broken_scene_is_named_and_left_out(tiny, thirty, broken, caplog):
-    recipe = tiny(OF_FOLDERS, f"data.folder={thirty}", "data.cross_identity=0.5")
-    whole = [StepBatches(recipe)[step] for step in range(4)]
-    folder = thirty / f"s{np.random.default_rng([0, 0, 0, 0]).integers(5)}"  # the first that is drawn
+def test_one_broken_scene_is_named_and_left_out(tiny, scenes, broken, caplog):
+    recipe = tiny(OF_FOLDERS, f"data.folder={scenes}", "data.cross_identity=0.5")
+    whole = [steps_of(recipe)[step] for step in range(4)]
+    folder = scenes / f"s{np.random.default_rng([0, 0, 0, 0]).integers(5)}"  # the first that is drawn
     BREAKS[broken](folder)
     with caplog.at_level("WARNING"):
-        steps = StepBatches(recipe)
+        steps = steps_of(recipe)
         forwards = [steps[step] for step in range(4)]
     told = [record.getMessage() for record in caplog.records if record.name == "inhabit.training.data"]
     assert len(told) == 1 and told[0].startswith(f"the scene {folder} is left out: ") and "\n" not in told[0]
-    later = StepBatches(recipe)
+    later = steps_of(recipe)
     for step in (3, 1, 0, 2):  # in any order, as after a resume: the same clips, of the scenes that are whole
         assert _equal(later[step], forwards[step])
         assert _equal(forwards[step], whole[step]), "all scenes are the same one"
 
 
-def test_a_scene_that_breaks_later_changes_no_other_step(tiny, thirty):
+def test_a_scene_that_breaks_later_changes_no_other_step(tiny, scenes):
     for number in range(1, 5):
-        write_scene(render_scene(number, "object", frames=4, width=96, height=96), thirty / f"s{number}")
-    recipe = tiny("stages=[{name: a, kind: spatial, steps: 8, clips: 1, frames: 2}]", f"data.folder={thirty}")
+        write_scene(render_scene(number, "object", frames=4, width=96, height=96), scenes / f"s{number}")
+    recipe = tiny("stages=[{name: a, kind: spatial, steps: 8, clips: 1, frames: 2}]", f"data.folder={scenes}")
     drawn = [int(np.random.default_rng([0, 0, step, 0]).integers(5)) for step in range(8)]
-    before = [StepBatches(recipe)[step] for step in range(8)]
-    cut_short(thirty / f"s{drawn[3]}")
-    found_when_drawn = StepBatches(recipe)
+    before = [steps_of(recipe)[step] for step in range(8)]
+    cut_short(scenes / f"s{drawn[3]}")
+    found_when_drawn = steps_of(recipe)
     after = [found_when_drawn[step] for step in range(8)]
-    (thirty / f"s{drawn[3]}" / "driving.mp4").unlink()
-    found_at_the_start = StepBatches(recipe)
+    (scenes / f"s{drawn[3]}" / "driving.mp4").unlink()
+    found_at_the_start = steps_of(recipe)
     assert all(_equal(after[step], found_at_the_start[step]) for step in range(8))
     changed = [step for step in range(8) if not _equal(before[step], after[step])]
     assert changed == [step for step in range(8) if drawn[step] == drawn[3]]
 
 
-def test_scenes_that_are_all_broken_are_refused(tiny, thirty):
-    for folder in thirty.iterdir():
+def test_a_scene_is_not_left_out_where_the_system_fails(tiny, scenes, monkeypatch, caplog):
+    """Too many open files: what could be read a moment later is no broken scene, or the step would have other clips."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    recipe = tiny(OF_FOLDERS, f"data.folder={scenes}")
+    expected = steps_of(recipe)[0]
+    steps = steps_of(recipe)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        with pytest.raises(InputError, match="s[0-4] cannot be read now, .*Too many open files.*--resume") as error:
+            steps[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert "\n" not in str(error.value) and not steps.source.broken and not caplog.records
+    assert _equal(steps[0], expected)
+
+    def fails(folder):
+        raise PermissionError(13, "Permission denied", str(folder / "meta.json"))
+
+    monkeypatch.setattr(data, "read_meta", fails)
+    with pytest.raises(InputError, match="s0 cannot be read now, .*Permission denied: .*meta.json"):
+        steps_of(recipe)
+
+
+def test_scenes_that_are_all_broken_are_refused(tiny, scenes):
+    for folder in scenes.iterdir():
         cut_short(folder)
     with pytest.raises(InputError, match="none of the 5 scenes in .* can be read; the first: .*s0") as error:
-        StepBatches(tiny(OF_FOLDERS, f"data.folder={thirty}"))[0]
+        steps_of(tiny(OF_FOLDERS, f"data.folder={scenes}"))[0]
     assert "\n" not in str(error.value)
-    for folder in thirty.iterdir():
+    for folder in scenes.iterdir():
         (folder / "meta.json").write_text("")
     with pytest.raises(InputError, match="none of the 5 scenes in .* can be read; the first: .*meta.json"):
-        StepBatches(tiny(OF_FOLDERS, f"data.folder={thirty}"))
+        steps_of(tiny(OF_FOLDERS, f"data.folder={scenes}"))
 
 
 def test_the_reference_is_cut_from_a_frame_that_shows_the_character(tiny, tmp_path):
@@ -291,13 +323,13 @@ def test_the_reference_is_cut_from_a_frame_that_shows_the_character(tiny, tmp_pa
     character[:-1] = 0
     write_scene(replace(scene, character=character), tmp_path / "a")
     own = "data.cross_identity=0"
-    steps = StepBatches(tiny(*PLAIN, f"data.folder={tmp_path}", own))
+    steps = steps_of(tiny(*PLAIN, f"data.folder={tmp_path}", own))
     assert all(steps[step].reference_BHWC.float().std() > 5 for step in range(4))
     write_scene(replace(scene, character=np.zeros_like(character)), tmp_path / "a")
     for workers in (0, 1):
         recipe = tiny(*PLAIN, f"data.folder={tmp_path}", own, f"workers={workers}")
         with pytest.raises(InputError) as caught:
-            list(read(batches(recipe, 0, start=0)))
+            list(read(batches(steps_of(recipe), start=0)))
         mask = tmp_path / "a" / "mask.mkv"
         assert str(caught.value) == f"{mask} shows the character in none of its 6 frames: mark it white there"
 
@@ -305,10 +337,10 @@ def test_the_reference_is_cut_from_a_frame_that_shows_the_character(tiny, tmp_pa
 def test_held_out_folders_are_refused(tiny, tmp_path):
     write_scene(render_scene(900_001, "walk", frames=4, width=96, height=96), tmp_path / "a")
     with pytest.raises(InputError, match="900001"):
-        StepBatches(tiny(f"data.folder={tmp_path}"))
+        steps_of(tiny(f"data.folder={tmp_path}"))
 
 
 @pytest.mark.parametrize("wrong", ["data.kinds=[swim]", "data.width=32"])
 def test_scenes_that_cannot_be_rendered_are_refused_at_once(tiny, wrong):
     with pytest.raises(InputError):
-        StepBatches(tiny(wrong))
+        steps_of(tiny(wrong))

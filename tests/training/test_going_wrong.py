@@ -1,5 +1,6 @@
 """A training that goes wrong says so, in one line, and what was good stays."""
 
+import errno
 import gc
 import json
 import multiprocessing
@@ -11,12 +12,14 @@ import weakref
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.training import Trainer, load_recipe
+from inhabit.training import Trainer, load_recipe, loop
 from inhabit.training.lock import LOCK, sole_training
 from inhabit.training.saving import load_newest, newest
 from inhabit.weights import load, load_codec, save
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 
-from .conftest import SMALL_CODEC
+from .conftest import SMALL_CODEC, steps_of
 
 SPATIAL = "stages=[{name: spatial, kind: spatial, steps: 6, clips: 1, frames: 1, warmup: 0, learning_rate: 0.001}]"
 
@@ -52,6 +55,20 @@ def test_a_loss_that_is_no_number_stops_the_training_and_the_last_good_checkpoin
     assert (tmp_path / "log.jsonl").read_text().count("\n") == 3
 
 
+def test_of_an_adapter_nothing_is_advised_that_is_refused(tiny, tmp_path):
+    """A LoRA is no model to start from: the base stays init."""
+    trainer = Trainer(tiny("adapter={}", "save_every=2"), tmp_path, device="cpu")
+
+    def spoil() -> bool:
+        if trainer.step == 3:
+            next(iter(trainer.parameters.values())).data.fill_(float("nan"))
+        return False
+
+    told = "step 4, .*lora.safetensors are from before: begin another --out with a lower learning_rate$"
+    with pytest.raises(InputError, match=told):
+        trainer.run(interrupt=spoil, progress=False)
+
+
 def test_a_learning_rate_that_is_far_too_high_ends_so_and_saves_nothing_bad(tiny, tmp_path):
     with pytest.raises(InputError, match="stage 'spatial'.*nothing was saved yet: lower learning_rate") as error:
         run(tiny(SPATIAL, "stages.spatial.learning_rate=1e30", "save_every=1"), tmp_path)
@@ -67,7 +84,7 @@ def test_weights_that_are_no_numbers_are_never_saved(tiny, tmp_path):
             next(iter(trainer.parameters.values())).data.fill_(float("inf"))
         return False
 
-    with pytest.raises(InputError, match="the weights of denoiser.conv_in.weight are no numbers any more"):
+    with pytest.raises(InputError, match="step 4, .*the weights of denoiser.conv_in.weight are no numbers any"):
         trainer.run(interrupt=spoil, progress=False)
     assert load_newest(tmp_path / "checkpoints").step == 2 and finite(tmp_path / "model.safetensors")
 
@@ -99,7 +116,7 @@ def test_training_does_not_begin_from_weights_that_are_no_numbers(tiny, tmp_path
         ("seed=3", "seed is 0 there and 3 here"),
         ("stages.0.learning_rate=0.5", "stages.0.learning_rate is 0.001 there and 0.5 here"),
         ("stages.0.clips=1", "stages.0.clips is 2 there and 1 here"),
-        ("stages.1.steps=1", "stages.1.steps is 2 there and 1 here"),
+        ("stages.0.steps=3", "stages.0.steps is 4 there and 3 here"),
         ("data.cross_identity=1", "data.cross_identity is 0.5 there and 1.0 here"),
     ],
 )
@@ -122,6 +139,28 @@ def begun(tmp_path_factory, checkpoint):
     out = tmp_path_factory.mktemp("begun")
     run(recipe(), out, until=1)
     return out, recipe
+
+
+@pytest.mark.parametrize("until", [2, 4])  # within the first stage, and at its end
+def test_stages_that_have_not_begun_may_become_others(tiny, tmp_path, until):
+    others = [
+        "stages.1={name: t, kind: temporal, steps: 1, clips: 1, frames: 3, train: [temporal, objects]}",
+        "stages.1={name: s, kind: spatial, steps: 2, clips: 1, frames: 1, learning_rate: 0.01}",
+    ]
+    for number, other in enumerate(others):
+        out = tmp_path / str(number)
+        run(tiny("save_every=100"), out, until=until)
+        resumed = run(tiny("save_every=100", other), out, resume=True)
+        straight = run(tiny("save_every=100", other), tmp_path / f"{number} straight")
+        first, second = resumed._state().tensors, straight._state().tensors
+        assert resumed.step == straight.step == 4 + number + 1 and first.keys() == second.keys()
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_the_stage_that_has_begun_stays_what_it_is(tiny, tmp_path):
+    run(tiny("save_every=100"), tmp_path, until=5)
+    with pytest.raises(InputError, match="stages.1.learning_rate is 0.001 there and 0.01 here"):
+        run(tiny("stages.1.learning_rate=0.01"), tmp_path, resume=True)
 
 
 def test_an_autoencoder_cannot_go_on_from_a_model(tiny, begun):
@@ -201,6 +240,55 @@ def test_a_killed_training_leaves_its_folder_to_the_next(tmp_path):
         assert (tmp_path / LOCK).read_text().startswith(f"process {os.getpid()} on")
 
 
+def test_the_locks_file_stays_the_same_one(tmp_path):
+    """Who has opened it and waits for it would otherwise hold a file that nobody else ever sees."""
+    (tmp_path / "empty").mkdir()
+    numbers = []
+    for _ in range(2):
+        with sole_training(tmp_path / "empty"):
+            numbers.append((tmp_path / "empty" / LOCK).stat().st_ino)
+        assert (tmp_path / "empty" / LOCK).stat().st_ino == numbers[0]
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize("name", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_is_told_and_trained_on(tmp_path, monkeypatch, caplog, name):
+    fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
+
+    def refuse(*arguments):
+        raise OSError(getattr(errno, name), name)
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with sole_training(tmp_path / "out"), sole_training(tmp_path / "out"):
+        (tmp_path / "out" / "trained").touch()
+    assert [record.getMessage() for record in caplog.records if "without locks" in record.getMessage()]
+
+
+def test_another_fault_of_the_locks_file_is_told_as_it_is(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
+
+    def fail(*arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(OSError, match="Input/output error"), sole_training(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize("error", [InputError("no batch"), OSError("no batch"), RuntimeError("a worker was killed")])
+def test_the_steps_so_far_are_saved_where_a_batch_cannot_be_had(tiny, tmp_path, monkeypatch, error):
+    def read(loader):
+        batches = iter(loader)
+        for _ in range(3):
+            yield next(batches)
+        raise error
+
+    monkeypatch.setattr(loop, "read", read)
+    with pytest.raises(type(error), match=str(error)):
+        run(tiny("save_every=100"), tmp_path)
+    assert load_newest(tmp_path / "checkpoints").step == 3
+
+
 def test_a_training_that_cannot_begin_leaves_no_folder(tiny, tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(InputError, match="holds no scene"):
@@ -250,17 +338,37 @@ def test_modules_of_finished_stages_are_let_go(tiny, tmp_path):
     ],
 )
 def test_patterns_that_leave_nothing_to_train_are_named(tiny, tmp_path, change, told):
-    """A later stage's is told when that stage begins at the latest, the first one's at once."""
+    """At once, those of later stages too."""
     with pytest.raises(InputError, match=told) as error:
-        trainer = Trainer(tiny(change), tmp_path, device="cpu")
-        trainer._begin(1)
+        Trainer(tiny(change), tmp_path, device="cpu")
     one_line(error)
 
 
-def test_a_batch_without_what_trains_is_a_step_all_the_same(tiny, tmp_path):
-    recipe = tiny(SPATIAL, "stages.spatial.train=[objects]", "data.kinds=[walk]")
-    trainer = run(recipe, tmp_path, until=2)
-    assert trainer.step == 2
+@pytest.fixture(params=[False, True], ids=["alone", "among others"])
+def among_others(request, tmp_path):
+    """Whether the trainer's module is wrapped as in a training of several processes, of which this is the only one."""
+    if request.param:
+        distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield request.param
+    if request.param:
+        distributed.destroy_process_group()
+
+
+def test_a_batch_without_what_trains_changes_nothing(tiny, tmp_path, among_others):
+    changes = SPATIAL, "stages.spatial.train=[objects]", "weight_decay=0.5"
+    trainer = Trainer(tiny(*changes), tmp_path / "out", device="cpu")
+    if among_others:
+        trainer.module = DistributedDataParallel(trainer.module, find_unused_parameters=True)
+    held, none = (steps_of(tiny(*changes, f"data.kinds=[{kind}]"))[0] for kind in ("object", "walk"))
+    assert held.object_BFHW.any() and not none.object_BFHW.any()
+    start = {name: value.detach().clone() for name, value in trainer.parameters.items()}
+    trainer.train_step(held)
+    assert any(not torch.equal(value, start[name]) for name, value in trainer.parameters.items())
+    before = {name: value.clone() for name, value in trainer._state().tensors.items()}
+    trainer.train_step(none)
+    after = trainer._state().tensors
+    assert trainer.step == 2 and after.keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_the_first_step_learns(tiny, tmp_path):

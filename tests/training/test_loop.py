@@ -11,6 +11,8 @@ from inhabit.training.recipe import StageRecipe
 from inhabit.weights import load, load_codec
 from safetensors import safe_open
 
+from .conftest import steps_of
+
 
 def _run(recipe, out, until=None, resume=False):
     trainer = Trainer(recipe, out, device="cpu")
@@ -89,7 +91,7 @@ def test_average_follows_its_formula(tiny, tmp_path):
     trainer = Trainer(tiny("stages.0.steps=5", "ema=0.2"), tmp_path, device="cpu")
     name = "denoiser.conv_in.weight"
     expected = None
-    batches = data.StepBatches(trainer.recipe)
+    batches = trainer.data
     for n in range(5):
         trainer.train_step(batches[n])
         weights = trainer.parameters[name].detach().double()
@@ -122,7 +124,7 @@ def test_learning_rate_warms_up_and_falls():
 
 
 def test_one_clip_can_be_learnt(tiny, tmp_path, monkeypatch):
-    one = data.StepBatches(tiny())[0]
+    one = steps_of(tiny())[0]
     monkeypatch.setattr(data.StepBatches, "__getitem__", lambda self, step: one)
     trainer = Trainer(tiny("stages.0.steps=80", "log_every=1", "save_every=1000"), tmp_path, device="cpu")
     trainer.run(interrupt=lambda: trainer.step == 80, progress=False)
@@ -133,7 +135,7 @@ def test_one_clip_can_be_learnt(tiny, tmp_path, monkeypatch):
 def test_autoencoder_stage_trains_the_autoencoder_alone(tiny, tmp_path, monkeypatch):
     stage = "stages=[{name: a, kind: autoencoder, steps: 60, clips: 2, frames: 2, warmup: 10, learning_rate: 0.003}]"
     recipe = tiny(stage, "precision=bfloat16")
-    one = data.StepBatches(recipe)[0]
+    one = steps_of(recipe)[0]
     monkeypatch.setattr(data.StepBatches, "__getitem__", lambda self, step: one)
     trainer = Trainer(recipe, tmp_path, device="cpu")
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}

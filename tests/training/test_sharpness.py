@@ -53,7 +53,7 @@ def test_the_trainer_reads_the_scale_of_its_model(tiny, tmp_path):
     recipe = tiny("model.overrides.pose.typical_sharpness=800")
     [batch, *_] = Trainer(recipe, tmp_path, device="cpu")._batches()
     one = StepBatches(recipe, 0, 800.0)[0].blur_BFHWC
-    assert torch.equal(batch.blur_BFHWC, one) and not torch.equal(one, StepBatches(recipe)[0].blur_BFHWC)
+    assert torch.equal(batch.blur_BFHWC, one) and not torch.equal(one, StepBatches(recipe, 0, 3200.0)[0].blur_BFHWC)
 
 
 def test_a_recipe_that_still_has_the_scale_is_told_where_it_belongs():

@@ -2,10 +2,12 @@ import pytest
 import torch
 from inhabit.errors import InputError
 from inhabit.training import Trainer, load_recipe
-from inhabit.training.data import StepBatches, to_device
+from inhabit.training.data import to_device
 from inhabit.training.losses import add_noise, diffusion_target
 from inhabit.training.recipe import DropoutRecipe, StageRecipe
 from inhabit.training.stages import NOISE, choose_parameters, draw_timesteps, dropped, generator
+
+from .conftest import steps_of
 
 NAMES = ["denoiser.conv_in.weight", "denoiser.up_blocks.0.motion_modules.0.x", "reference.conv_in.weight",
          "pose.skeleton.conv_in.weight", "pose.temporal.weight", "objects.stages.0.weight"]  # fmt: skip
@@ -39,7 +41,7 @@ def test_exactly_the_named_parameters_change(tiny, tmp_path, stage, train, moves
     only = f"stages=[{{name: s, kind: {kind}, steps: 1, warmup: 0, clips: 7, frames: 2, train: {train}}}]"
     trainer = Trainer(tiny(only), tmp_path, device="cpu")
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
-    trainer.train_step(StepBatches(trainer.recipe)[0])
+    trainer.train_step(steps_of(trainer.recipe)[0])
     changed = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
     expected = {name for name in before if moves(name)}
     # the appearance encoder's last layers come after the last feature that it hands over: nothing reaches them
@@ -53,7 +55,7 @@ def test_spatial_stage_treats_every_frame_alone(tiny, tmp_path):
     recipe = tiny("stages.0.loss.character=2")
     trainer = Trainer(recipe, tmp_path, device="cpu")
     stage, model = trainer.module, trainer.model
-    batch = to_device(StepBatches(recipe)[0], torch.device("cpu"))
+    batch = to_device(steps_of(recipe)[0], torch.device("cpu"))
     batch["object_BFHW"] *= 0
     with torch.no_grad():
         loss = stage(batch, 0)["loss"]
@@ -116,7 +118,7 @@ def test_dropped_conditions_follow_their_probabilities_and_reach_the_model(tiny,
     assert dropped(stage, 0, 7) == dropped(stage, 0, 7)
     recipe = tiny()
     trainer = Trainer(recipe, tmp_path, device="cpu")
-    batch = to_device(StepBatches(recipe)[0], torch.device("cpu"))
+    batch = to_device(steps_of(recipe)[0], torch.device("cpu"))
     batch["object_BFHW"][:, :, :20, :20] = 1
     off = dict.fromkeys(("animation", "environment", "objects", "depth", "blur"), False)
     everything = trainer.module.conditions(batch, off)[1]
@@ -132,7 +134,7 @@ def test_dropped_conditions_follow_their_probabilities_and_reach_the_model(tiny,
 def test_a_patch_loss_needs_patch_attention(tiny, tmp_path):
     patches = "stages.spatial.loss.patches=1"
     able = Trainer(tiny(patches), tmp_path, device="cpu")
-    assert able.train_step(StepBatches(able.recipe)[0])["patches"] > 0
+    assert able.train_step(steps_of(able.recipe)[0])["patches"] > 0
     unable = load_recipe("tiny", [patches, "model.overrides.reference.patch_attention=false"])
     with pytest.raises(InputError, match=r"stages\.spatial\.loss\.patches is 1.*reference\.patch_attention=true"):
         Trainer(unable, tmp_path, device="cpu")
