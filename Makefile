@@ -3,7 +3,7 @@
 # make test     the tests, with those that need ComfyUI on every checkout that is there: ~/ComfyUI and ~/ComfyUI-*, or
 #               those that COMFYUI_DIR names (several with a colon between them)
 # make bench    speed and memory next to diffusers' own UNetMotionModel
-# make card     the bundled model's numbers over 16 held-out scenes
+# make report     the bundled model's numbers over 16 held-out scenes
 # make comfyui  gives each of these checkouts that has no virtual environment one for tests/comfyui; others stay as they are
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ export COMFYUI_FRONTEND
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: venv demo test bench card comfyui clean
+.PHONY: venv demo test bench report comfyui clean
 
 venv: $(INSTALLED)
 
@@ -39,12 +39,12 @@ bench: venv
 	$(BIN)/inhabit bench --preset sd15 --dtype float32 --out bench-sd15-float32.json
 	$(BIN)/inhabit bench --preset sd15 --dtype bfloat16 --out bench-sd15-bfloat16.json
 
-card: venv
-	$(BIN)/inhabit card --out card
+report: venv
+	$(BIN)/inhabit report --out report
 
 comfyui: venv
 	@$(BIN)/python -m tests.comfyui.prepare
 
 clean:
-	rm -rf .venv demo card build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv demo report build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

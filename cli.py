@@ -14,9 +14,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from .cli_arguments import build_parser
+from .cli_arguments import parse
 from .errors import InputError
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -33,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _start_logging()
     try:
         with _orderly_termination():
-            options = build_parser().parse_args(arguments)
-            return _run(options)
+            return _run(parse(arguments))
     except SystemExit as leaving:  # argparse, after --help, or SIGTERM
         return leaving.code or 0
     except InputError as error:
@@ -133,11 +131,9 @@ def convert(options: argparse.Namespace) -> None:
     """Make one checkpoint of public weights, and tell what became of every file."""
     import torch
 
-    from .media.outputs import check_output
     from .weights.architecture import Numbers
     from .weights.conversion import convert as convert_files
 
-    check_output(options.out, {str(file): file for file in options.files if file.is_dir()})
     dtype = getattr(torch, options.dtype) if options.dtype else None
     numbers = Numbers(**_fields(options, Numbers))
     report = convert_files(options.kind, options.files, options.out, dtype=dtype, numbers=numbers)
@@ -175,14 +171,15 @@ def bench(options: argparse.Namespace) -> None:
     print(summary(result))
 
 
-def card(options: argparse.Namespace) -> None:
+def report(options: argparse.Namespace) -> None:
     """Measure a model over held-out scenes, over long ones, or its hands."""
     from .evaluation import hands, long_video
-    from .evaluation.card import CardSettings, make_card, markdown
-    from .media.outputs import check_output
+    from .evaluation.held_out import HeldOutSettings, make_report, markdown
+    from .media.outputs import check_folder
     from .weights import checkpoint_file
 
-    check_output(options.out, folder=True)
+    whole = options.long_videos is None and options.hands is None
+    check_folder(options.out, ("report.json", "report.md") if whole else (), "report.json")
     model = checkpoint_file(options.model)
     if options.long_videos is not None:
         scenes = options.long_videos, options.size, options.device
@@ -191,7 +188,9 @@ def card(options: argparse.Namespace) -> None:
     if options.hands is not None:
         print(hands.table(hands.measure_hands(model, options.out, options.hands, options.size, options.device)))
         return
-    print(markdown(make_card(model, options.out, CardSettings(**_fields(options, CardSettings)), options.device)))
+    print(
+        markdown(make_report(model, options.out, HeldOutSettings(**_fields(options, HeldOutSettings)), options.device))
+    )
 
 
 def sheet(options: argparse.Namespace) -> None:
@@ -199,12 +198,16 @@ def sheet(options: argparse.Namespace) -> None:
     from .evaluation.sheet import video_sheet
     from .media.outputs import check_output
 
-    named = {name or path: Path(path) for name, _, path in (clip.rpartition("=") for clip in options.clips)}
+    named = dict(options.clips)
+    if len(named) < len(options.clips):
+        labels = [name for name, _ in options.clips]
+        twice = next(name for name in labels if labels.count(name) > 1)
+        raise InputError(f"{twice} is the label of {labels.count(twice)} rows: give each NAME=VIDEO a name of its own")
     check_output(options.out, {**named, "--reference": options.reference})
     print(video_sheet(named, options.out, options.columns, options.reference))
 
 
-COMMANDS = {command.__name__: command for command in (scene, animate, demo, train, convert, bench, card, sheet)}
+COMMANDS = {command.__name__: command for command in (scene, animate, demo, train, convert, bench, report, sheet)}
 
 
 def _fields(options: argparse.Namespace, kind: type) -> dict:

@@ -6,7 +6,9 @@ Nothing heavy is imported here, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import InputError
@@ -21,14 +23,27 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; the chosen one's name is in `command`."""
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of one command, whose name is in `command`. Raises InputError for arguments that cannot be used."""
+    options = _build_parser().parse_args(arguments)
+    for mode, unread in options.unread.items():
+        for option in unread if getattr(options, mode.dest) is not None else ():
+            if getattr(options, option.dest) != option.default:
+                raise InputError(
+                    f"{option.option_strings[0]} says nothing to {mode.option_strings[0]}: leave one of them out "
+                    f"(see inhabit {options.command} --help)"
+                )
+    return options
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands. Each sets `command`, and `unread`: option → those that it does not read beside it."""
     parser = Parser(
         prog="inhabit",
         description="Put a character from one picture into a video, where it performs the video's motion.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_card, _add_sheet):
+    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_report, _add_sheet):
         add(commands)
     return parser
 
@@ -114,6 +129,15 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--clip-vision", type=Path, metavar="FILE", help="CLIP ViT-L/14 vision model, for models of SD 1.5's size"
     )
+    model.add_argument(
+        "--lora",
+        dest="loras",
+        type=_lora,
+        action="append",
+        default=[],
+        metavar="FILE[:STRENGTH]",
+        help="a LoRA to merge into the model, at a strength of 1 if none is given; may be repeated",
+    )
     model.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     _add_dtype(model)
     model.add_argument(
@@ -121,8 +145,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_dtype(parser) -> None:
-    parser.add_argument(
+def _add_dtype(parser) -> argparse.Action:
+    return parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on cuda bfloat16"
     )
 
@@ -154,6 +178,12 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         choices=("windows", "clips"),
         default="windows",
         help="average overlapping windows, or continue clip by clip (default windows)",
+    )
+    sampling.add_argument(
+        "--no-prompt-travel",
+        dest="prompt_travel",
+        action="store_false",
+        help="leave the windows where they are, in place of moving all of them by a random offset at every step",
     )
     sampling.add_argument(
         "--no-paste-back",
@@ -242,53 +272,68 @@ def _add_bench(commands) -> None:
         "folder (TMPDIR) meanwhile, half of it in half precision.",
         "inhabit bench --preset sd15 --dtype bfloat16 --out bench.json",
     )
-    parser.add_argument("--preset", choices=("puppets", "sd15"), default="puppets", help="default puppets")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    _add_dtype(parser)
-    parser.add_argument("--size", type=_size, default=(256, 256), metavar="WxH", help="of a frame (default 256x256)")
-    parser.add_argument("--frames", type=int, default=8, metavar="N", help="of the clip (default 8)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the median is told (default 3)")
-    parser.add_argument("--compile", action="store_true", help="run both networks through torch.compile")
-    parser.add_argument(
+    of_a_step = (
+        parser.add_argument("--preset", choices=("puppets", "sd15"), default="puppets", help="default puppets"),
+        parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one"),
+        _add_dtype(parser),
+        parser.add_argument(
+            "--size", type=_size, default=(256, 256), metavar="WxH", help="of a frame (default 256x256)"
+        ),
+        parser.add_argument("--frames", type=int, default=8, metavar="N", help="of the clip (default 8)"),
+        parser.add_argument(
+            "--rounds", type=int, default=3, metavar="N", help="of which the median is told (default 3)"
+        ),
+        parser.add_argument("--compile", action="store_true", help="run both networks through torch.compile"),
+    )
+    lengths = parser.add_argument(
         "--lengths",
         type=int,
         nargs="+",
         metavar="SECONDS",
         help="measure instead the peak memory of animating 1080p videos of so many seconds at 128x72, e.g. 20 200",
     )
+    parser.set_defaults(unread={lengths: of_a_step})
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers there, too")
 
 
-def _add_card(commands) -> None:
+def _add_report(commands) -> None:
     parser = _command(
         commands,
-        "card",
+        "report",
         "measure a model over held-out scenes",
         "Measure a model over held-out puppet scenes, another character in each, against the exact truth, three "
-        "baselines, and itself with conditions removed: card.json, card.md and a contact sheet a scene.",
-        "inhabit card --out card",
+        "baselines, and itself with conditions removed: report.json, report.md and a contact sheet a scene.",
+        "inhabit report --out report",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--model", default="puppets", metavar="FILE", help="checkpoint (default: the bundled one)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    for name, default in (("scenes", 16), ("frames", 24), ("size", 128), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default {default}")
-    parser.add_argument("--steps", type=int, metavar="N", help="default: the model's own")
-    parser.add_argument("--guidance", type=float, metavar="X", help="default: the model's own")
+    parser.add_argument("--size", type=int, default=128, metavar="N", help="default 128")
+    of_the_report = (
+        *(
+            parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default {default}")
+            for name, default in (("scenes", 16), ("frames", 24), ("seed", 0))
+        ),
+        parser.add_argument("--steps", type=int, metavar="N", help="default: the model's own"),
+        parser.add_argument("--guidance", type=float, metavar="X", help="default: the model's own"),
+        parser.add_argument(
+            "--no-switches", dest="switches", action="store_false", help="leave out removed conditions"
+        ),
+    )
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument(
+    long_videos = instead.add_argument(
         "--long-videos",
         type=int,
         metavar="N",
         help="measure N scenes of 96 frames instead: seams, jitter and cost of windows and clips, in long_videos.json",
     )
-    instead.add_argument(
+    hands = instead.add_argument(
         "--hands",
         type=int,
         metavar="N",
         help="measure N scenes instead: the hands' sharpness as asked for, in hands.json",
     )
-    parser.add_argument("--no-switches", dest="switches", action="store_false", help="leave out removed conditions")
+    parser.set_defaults(unread={long_videos: of_the_report, hands: of_the_report})
 
 
 def _add_sheet(commands) -> None:
@@ -299,7 +344,7 @@ def _add_sheet(commands) -> None:
         "Draw videos as rows of one contact sheet, and tell how much each changes from frame to frame.",
         "inhabit sheet --out sheet.png --reference scene/reference.png driving=scene/driving.mp4 result=result.mp4",
     )
-    parser.add_argument("clips", nargs="+", metavar="NAME=VIDEO", help="label and video of each row")
+    parser.add_argument("clips", nargs="+", type=_row, metavar="NAME=VIDEO", help="label and video of each row")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the sheet")
     parser.add_argument("--reference", type=Path, metavar="IMG", help="picture to show large on the left")
     parser.add_argument("--columns", type=int, default=8, metavar="N", help="frames a row (default 8)")
@@ -313,7 +358,7 @@ def _command(commands, name: str, summary: str, description: str, example: str) 
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=name)
+    parser.set_defaults(command=name, unread={})
     return parser
 
 
@@ -332,6 +377,24 @@ def _gamma(text: str) -> float | str:
         return text if text == "auto" else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no gamma: give a number above 0 and up to 1, or auto") from None
+
+
+def _lora(text: str) -> tuple[Path, float]:
+    """FILE or FILE:STRENGTH; what stands behind a colon and is no number belongs to the file's name."""
+    name, _, strength = text.rpartition(":")
+    try:
+        given = float(strength)
+    except ValueError:
+        return Path(text), 1.0
+    if not name or not math.isfinite(given):
+        raise argparse.ArgumentTypeError(f"{text!r} is no LoRA: give FILE or FILE:STRENGTH, e.g. film.safetensors:0.8")
+    return Path(name), given
+
+
+def _row(text: str) -> tuple[str, Path]:
+    """NAME=VIDEO, whose video may have a "=" in its name; a video without a label is its own."""
+    name, equals, path = text.partition("=")
+    return (name or path, Path(path)) if equals and not Path(text).exists() else (text, Path(text))
 
 
 def _size(text: str) -> tuple[int, int]:

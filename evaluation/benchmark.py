@@ -120,7 +120,7 @@ def _seconds_outside_the_step(shapes: Shapes, model: AnimationModel, inputs: Inp
     context = None if inputs.context is None else inputs.context[1:]
     calls = {
         "reference": lambda: model.project_reference(model.reference(inputs.reference, context)),
-        "motion": lambda: model.motion(inputs.skeleton, inputs.depth),
+        "motion": lambda: model.pose(inputs.skeleton, inputs.depth),
         "objects": lambda: model.objects(inputs.objects),
     }
     return {name: min(_seconds(call, shapes.device) for _ in range(2)) for name, call in calls.items()}

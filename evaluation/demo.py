@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from ..media import atomic_folder, to_float, write_video
+from ..atomic import atomic_folder
+from ..media import to_float, write_video
 from ..pipeline.inputs import Inputs
 from ..pipeline.request import Animation, RunSettings, animate_inputs
 from ..scenes import FPS, Scene, render_scene, write_scene
-from .card import scene_conditions
+from .held_out import scene_conditions
 from .report import demo_report, write_json
 from .sheet import contact_sheet
 
@@ -37,7 +38,7 @@ def make_demo(
     """
     with atomic_folder(out) as folder:
         scene = render_scene(seed, kind, frames, *size)
-        animation = animate_inputs(Inputs(*scene_conditions(scene), FPS), RunSettings(model), progress)
+        animation = animate_inputs(Inputs(*scene_conditions(scene), FPS), RunSettings(model=model), progress)
         write_video(folder / "result.mp4", animation.frames, FPS)
         metrics = _metrics(scene, animation)
         write_json(folder / "metrics.json", metrics)

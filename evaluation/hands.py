@@ -22,7 +22,7 @@ from ..perception.motion_blur import laplacian_variance
 from ..pipeline import animate
 from ..pipeline.request import choose_device
 from ..scenes import HELD_OUT_SEED, Scene, render_scene
-from .card import load_both, scene_conditions
+from .held_out import load_both, scene_conditions
 from .metrics import character_region, psnr
 from .report import write_json
 
@@ -39,7 +39,7 @@ def measure_hands(
     """Write hands.json to `out` and return request → {"sharpness", "psnr"}, means over the scenes.
 
     sharpness: the median of s over the hands of a clip (eq. 3); psnr: of the hands, dB.
-    Raises InputError: see `make_card`; and for a model that reads no motion-blur maps.
+    Raises InputError: see `make_report`; and for a model that reads no motion-blur maps.
     """
     if scenes < 1:
         raise InputError(f"--hands is {scenes}: give 1 or more")
@@ -49,7 +49,7 @@ def measure_hands(
     for number in tqdm(range(scenes), desc="hands", unit="scene"):
         scene = render_scene(FIRST_SEED + number, SCENES[number % len(SCENES)], FRAMES, size, size)
         reference, conditions = scene_conditions(scene)
-        typical = model.config.motion.typical_sharpness
+        typical = model.config.pose.typical_sharpness
         blur = measure_hand_blur(scene.pose, size, size, conditions.driving, typical=typical)
         clips = {"truth": to_float(scene.target)}
         for name, maps in {UNTOLD: None, **_maps(blur, size)}.items():
@@ -73,8 +73,8 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 
 def _require_branch(model: AnimationModel, path: Path) -> None:
-    if model.config.motion.blur is None:
-        raise InputError(f"{path} reads no motion-blur maps: choose a model with motion.blur, as puppets")
+    if model.config.pose.blur is None:
+        raise InputError(f"{path} reads no motion-blur maps: choose a model with pose.blur, as puppets")
 
 
 def _maps(blur: HandBlur, size: int) -> dict[str, Tensor]:

@@ -20,8 +20,8 @@ from ..models import AnimationModel, ModelConfig, PatchAutoencoder
 from ..models.config import (
     AutoencoderConfig,
     LatentConfig,
-    MotionGuiderConfig,
     MotionModuleConfig,
+    PoseGuiderConfig,
     SamplingConfig,
     UNetConfig,
 )
@@ -41,7 +41,7 @@ TINY = ModelConfig(
         norm_groups=4,
         motion_modules=MotionModuleConfig(heads=1, max_frames=32, mid_block=False, norm_groups=4),
     ),
-    motion=MotionGuiderConfig(channels=(4, 4, 8), heads=1),
+    pose=PoseGuiderConfig(channels=(4, 4, 8), heads=1),
     latent=LatentConfig(downscale=4, scale=1.0),
     sampling=SamplingConfig(steps=1, guidance=1.0, window=16, overlap=4),
     autoencoder=AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
@@ -77,7 +77,7 @@ def _write_files(folder: Path, frames: int) -> None:
 
 def _peak(folder: Path) -> float:
     files = InputFiles(folder / "reference.png", folder / "driving.mp4", size=SMALL)
-    settings = RunSettings(str(folder / "tiny.safetensors"), device="cpu", steps=1)
+    settings = RunSettings(model=str(folder / "tiny.safetensors"), device="cpu", steps=1)
     animate_files(files, folder / "result.mp4", settings, progress=False)
     return status_mib("VmHWM")
 

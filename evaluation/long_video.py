@@ -15,11 +15,11 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..media import to_float
 from ..models import AnimationModel, LatentCodec
-from ..pipeline import animate
+from ..pipeline import Settings, animate
 from ..pipeline.request import choose_device
 from ..sampling.windows import windows
 from ..scenes import HELD_OUT_SEED, Scene, render_scene
-from .card import load_both, scene_conditions
+from .held_out import load_both, scene_conditions
 from .metrics import character_region, psnr, seam_error, unsteadiness
 from .report import write_json
 
@@ -59,7 +59,7 @@ def measure_long_videos(
     largest such change over the median one, wherever it is; jitter: the mean change of the error outside the
     character, in 1/255; psnr: of the character, dB; windows: how many a step denoises, the cost.
     Raises:
-        InputError: see `make_card`.
+        InputError: see `make_report`.
     """
     if scenes < 1:
         raise InputError(f"--long-videos is {scenes}: give 1 or more")
@@ -95,18 +95,14 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 def _run(model: AnimationModel, codec: LatentCodec, scene: Scene, way: Way) -> Tensor:
     reference, conditions = scene_conditions(scene)
-    return animate(
-        model,
-        codec,
-        reference,
-        conditions,
+    settings = Settings(
         window=WINDOW,
         overlap=way.overlap,
         long_video=way.long_video,
         prompt_travel=way.prompt_travel,
         reference_noise=way.reference_noise,
-        progress=False,
     )
+    return animate(model, codec, reference, conditions, settings, progress=False)
 
 
 def _measure(scene: Scene, result: Tensor, way: Way) -> dict[str, float]:

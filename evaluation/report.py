@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..media.atomic import atomic_file
+from ..atomic import atomic_file
 from .baselines import baselines
 from .metrics import character_region, measure_regions
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from ..atomic import atomic_file
 from ..errors import InputError
-from ..media import atomic_file, read_image, read_video, to_float, to_uint8
+from ..media import read_image, read_video, to_float, to_uint8
 
 CELL = 160  # px, the longer side of one frame
 GAP = 6

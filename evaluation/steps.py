@@ -165,8 +165,8 @@ def our_step(name: str, model: AnimationModel, inputs: Inputs, *, release: bool 
     def step() -> Tensor:
         guided = {}
         if name == "all_conditions":
-            motion = model.motion(inputs.skeleton, inputs.depth)
-            guided["motion"] = torch.cat([torch.zeros_like(motion), motion])
+            pose = model.pose(inputs.skeleton, inputs.depth)
+            guided["pose"] = torch.cat([torch.zeros_like(pose), pose])
             guided["objects"] = model.objects(inputs.objects)
         return model.denoise(inputs.latents, inputs.timestep, inputs.context, **given, **guided)
 

@@ -1,17 +1,13 @@
 """Pictures, videos and pose files on disk, to and from arrays."""
 
 from .arrays import resize, to_float, to_uint8
-from .atomic import atomic_file, atomic_folder
 from .encoding import write_lossless, write_video
 from .pictures import write_image
 from .pose import Pose, parse_poses, to_keypoints, write_pose
 from .pose_files import holds_poses, pose_frames, read_pose
 from .video import (
     Clip,
-    Depth,
-    Mask,
     Video,
-    VideoFrames,
     open_depth,
     open_mask,
     open_video,
@@ -23,13 +19,8 @@ from .video import (
 
 __all__ = [
     "Clip",
-    "Depth",
-    "Mask",
     "Pose",
     "Video",
-    "VideoFrames",
-    "atomic_file",
-    "atomic_folder",
     "holds_poses",
     "open_depth",
     "open_mask",

@@ -26,7 +26,7 @@ class ToRGB:
     """Turns the frames of one video to uint8 RGB; `ground`, 0…1, shows through its alpha layer, if it has one.
 
     transfer, primaries: the file's tags (AVCOL_TRC_*, AVCOL_PRI_*), for frames that have none of their own.
-    size: (width, height) to which frames will be shrunk; HDR, whose conversion takes long, is shrunk before it.
+    size: (width, height) to which frames will be shrunk; opaque HDR, whose conversion takes long, is shrunk before it.
     """
 
     def __init__(
@@ -43,17 +43,19 @@ class ToRGB:
         """A frame as decoded → uint8 (h, w, 3), SDR, of its own size or `size`."""
         transfer = _own(frame, "color_trc", self.transfer)
         primaries = _own(frame, "color_primaries", self.primaries)
+        if not needs_conversion(transfer, primaries):
+            return over_ground(self.convert(frame, "rgba"), self.ground) if has_alpha(frame) else self.convert(frame)
         if has_alpha(frame):
-            return over_ground(self.convert(frame, "rgba"), self.ground)
-        if needs_conversion(transfer, primaries):
-            deep = self.convert(frame, "rgb48le")
-            if self.size is not None and self.size[0] * self.size[1] < frame.width * frame.height:
-                deep = resize(deep[None], *self.size)[0]
-            return to_sdr(deep, transfer, primaries, peak_of(frame))
-        return self.convert(frame, "rgb24")
+            deep = self.convert(frame, "rgba64le")
+            colours, alpha = to_sdr(deep[..., :3], transfer, primaries, peak_of(frame)), np.rint(deep[..., 3] / 257)
+            return over_ground(np.dstack([colours, alpha]), self.ground)
+        deep = self.convert(frame, "rgb48le")
+        if self.size is not None and self.size[0] * self.size[1] < frame.width * frame.height:
+            deep = resize(deep[None], *self.size)[0]
+        return to_sdr(deep, transfer, primaries, peak_of(frame))
 
-    def convert(self, frame: av.VideoFrame, form: str) -> np.ndarray:
-        """By the frame's own matrix and range, to rgb24, rgba or rgb48le."""
+    def convert(self, frame: av.VideoFrame, form: str = "rgb24") -> np.ndarray:
+        """By the frame's own matrix and range, to rgb24, rgba, rgb48le or rgba64le."""
         if is_grey(frame) and form == "rgb24":
             grey = grey_of(frame)
             grey = grey if grey.dtype == np.uint8 else np.rint(grey / 257).astype(np.uint8)
@@ -95,7 +97,7 @@ def has_alpha(frame: av.VideoFrame) -> bool:
 
 @functools.cache
 def _alpha_format(name: str) -> bool:
-    return name.startswith(("rgba", "bgra", "argb", "abgr", "yuva", "gbrap", "ya", "pal8"))
+    return name == "pal8" or any(component.is_alpha for component in av.VideoFormat(name).components)
 
 
 def matrix_of(frame: av.VideoFrame) -> int:

@@ -20,17 +20,14 @@ logger = logging.getLogger(__name__)
 FRAMES_COUNTED = {"avi", "h264", "hevc", "m4v"}  # containers that tell no presentation times: FFmpeg's are a guess
 NO_VIDEO = {"tty", "lrc", "srt", "ass", "webvtt", "sdp", "concat", "hls", "ffmetadata"}  # text that FFmpeg would draw
 ONE_FRAME_A_PACKET = {"av1", "dnxhd", "ffv1", "h264", "hevc", "huffyuv", "libdav1d", "mjpeg", "png", "prores", "vp9"}
-HIDDEN = 0x0400 | 0x0800  # AV_DISPOSITION_ATTACHED_PIC, AV_DISPOSITION_TIMED_THUMBNAILS
 DEFAULT = 0x0001  # AV_DISPOSITION_DEFAULT
+HIDDEN = 0x0400 | 0x0800  # AV_DISPOSITION_ATTACHED_PIC, AV_DISPOSITION_TIMED_THUMBNAILS
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave the alpha layer out
 MOST_ERRORS = 1000  # in a row, of a file that gives nothing but errors
 SQUARE, ODDEST = 0.01, 10.0  # pixels this near to square are; ones this many times wider or higher are a mistake
 SEEK_FROM = 8  # frames: below, decoding from the first frame costs no more than seeking
-CUT_SECONDS = {
-    "mov": 0.05,
-    "matroska": 0.05,
-    "avi": 0.05,
-}  # how exact the length is that a file states, besides a frame and a half
+# How exact the length is that a file states, besides a frame and a half.
+CUT_SECONDS = {"mov": 0.05, "matroska": 0.05, "avi": 0.05}
 USUAL_CUT_SECONDS = 0.3
 
 
@@ -43,7 +40,8 @@ class Timeline:
     strictly increasing. fps: mean rate. start: seconds on the file's own clock at which the first frame is shown.
     sample_aspect: width / height of a stored pixel. damaged: frames or packets are known to be missing.
     transfer, primaries: its tags, AVCOL_TRC_* and AVCOL_PRI_*.
-    alpha: a decoder that gives a VP8 or VP9 alpha layer, or None. complaint: what is wrong with the file, or None.
+    alpha: a decoder that gives a VP8 or VP9 alpha layer, or None. lossless: its codec keeps every pixel.
+    complaints: what is wrong with the file.
     """
 
     stream: int
@@ -57,7 +55,8 @@ class Timeline:
     primaries: int = 2
     damaged: bool = False
     alpha: str | None = None
-    complaint: str | None = None
+    lossless: bool = False
+    complaints: tuple[str, ...] = ()
 
 
 @dataclass
@@ -137,6 +136,7 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
             "transfer": int(context.color_trc),
             "primaries": int(context.color_primaries),
             "alpha": ALPHA_DECODERS.get(context.name) if _has_alpha_layer(stream) else None,
+            "lossless": not context.codec.lossy,
         }
         exact = track.tells_frames and context.name in ONE_FRAME_A_PACKET and kind not in FRAMES_COUNTED and not broken
     damaged = bool(broken or track.corrupt)
@@ -145,7 +145,8 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
         pts = track.dts[: len(pts)] + [None] * (len(pts) - len(track.dts))
     if not pts:
         raise InputError(f"{path} holds 0 frames that can be read: give a video with at least one frame")
-    times, fps = frame_times([None if p is None else float(p * track.time_base) for p in pts], track.rate, path.name)
+    seconds = [None if p is None else float(p * track.time_base) for p in pts]
+    times, fps, mended = frame_times(seconds, track.rate)
     start = float(next((p for p in pts if p is not None), 0) * track.time_base)
     if kind in FRAMES_COUNTED:
         end = start + float(times[-1]) + 1 / fps
@@ -163,7 +164,7 @@ def _read_timeline(path: Path, _changed: int, _size: int) -> Timeline:
         fps=fps,
         start=start,
         damaged=damaged,
-        complaint=_complaint(path, cut, len(pts), total, float(times[-1]) + 1 / fps),
+        complaints=tuple(_complaints(path, cut, len(pts), total, mended, float(times[-1]) + 1 / fps)),
         **described,
     )
 
@@ -190,11 +191,15 @@ def _stated_frames(film: av.VideoStream, kind: str) -> int | None:
     return round((3600 * hours + 60 * minutes + seconds) * film.average_rate)
 
 
-def _complaint(path: Path, cut: bool, count: int, total: int, seconds: float) -> str | None:
-    if not cut and count >= total:
-        return None
-    fault = "cut short or damaged" if cut else "damaged"
-    return f"{path} is {fault}: {count} of {total} frames can be read, {seconds:.2f} s"
+def _complaints(path: Path, cut: bool, count: int, total: int, mended: int, seconds: float) -> Iterator[str]:
+    if cut or count < total:
+        fault = "cut short or damaged" if cut else "damaged"
+        yield f"{path} is {fault}: {count} of {total} frames can be read, {seconds:.2f} s"
+    if mended:
+        yield (
+            f"{path}: {mended} of {count} frames have no time of their own or one that goes back: they are spread "
+            "between their neighbours"
+        )
 
 
 def decode_frames(
@@ -317,8 +322,7 @@ def _read_packets(container: av.container.InputContainer, path: Path) -> tuple[_
     if not tracks:
         raise InputError(f"{path} holds no video stream that can be read: give a video file or a folder of PNGs")
     end, broken = 0.0, False
-    streams = [*(container.streams[index] for index in tracks), *container.streams.audio]
-    for packet in packets_of(container, streams):
+    for packet in packets_of(container, list(container.streams)):
         if isinstance(packet, av.FFmpegError):
             broken = True
         elif packet.size:

@@ -1,8 +1,8 @@
 """Writing videos: frames, whole or one after the other, with their times and another video's sound (PyAV)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
+from ..atomic import atomic_file
 from ..errors import InputError
 from .arrays import to_uint8
-from .atomic import atomic_file
 from .colour import CONVERSION, ITU601, ITU709
 from .sound import Sound
 from .timing import is_steady
@@ -29,12 +29,17 @@ BT709, SMPTE170M, LIMITED = 1, 6, 1  # AVCOL_SPC_BT709 (also of primaries and tr
 
 @dataclass(frozen=True)
 class _Form:
-    """source, stored: formats of the given frames and of the file; matrix (SWS_CS_*), range: of its colours."""
+    """How frames are stored.
+
+    convert: a given frame → an array of the pixel format `source`; stored: pixel format of the file; matrix (SWS_CS_*),
+    range: of its colours.
+    """
 
     codec: str
+    convert: Callable[[np.ndarray], np.ndarray]
     source: str
     stored: str
-    options: dict[str, str]
+    options: dict[str, str] = field(default_factory=dict)
     matrix: int | None = None
     range: str | None = None
 
@@ -53,14 +58,10 @@ def write_video(
     times: (F,) seconds at which each frame is shown, increasing; None: one every 1 / fps.
     sound_of: a video whose sound track is taken along, its sound in step with the frames as it was with its own: copied
     as it is where this kind of file holds it well, else encoded anew as AAC; see `sound.Sound`.
-    Raises InputError for no frames, frames of more than one size, and another number of times than of frames.
+    Raises InputError for no frames, frames of another kind or of more than one size, another number of times than of
+    frames, and a name or rate that is none of a video.
     """
-    first, rest = _first(_each(frames), path)
-    pixels = (_even(to_uint8(frame)) for frame in chain([first], rest))
-    hd = first.shape[0] + first.shape[0] % 2 >= HD_LINES
-    options = {"crf": "12", "preset": "medium"}
-    form = _Form("libx264", "rgb24", "yuv420p", options, ITU709 if hd else ITU601, "MPEG")
-    _write(Path(path), pixels, form, fps, sound_of, times)
+    _write(Path(path), frames, _h264_form, fps, sound_of, times)
 
 
 def write_lossless(
@@ -75,15 +76,25 @@ def write_lossless(
     frames: (F, H, W) uint8 → gray 8 bit; (F, H, W) uint16 or float 0…1 → gray 16 bit; (F, H, W, 3) → RGB 8 bit. Or an
     iterable of frames (H, W) or (H, W, 3), or of chunks of them.
     """
-    first, rest = _first(_each(frames), path)
-    if first.ndim == 3:
-        convert, source, stored = to_uint8, "rgb24", "bgr0"
-    elif first.dtype == np.uint8:
-        convert, source, stored = np.asarray, "gray", "gray"
-    else:
-        convert, source, stored = _to_uint16, "gray16le", "gray16le"
-    pixels = (convert(frame) for frame in chain([first], rest))
-    _write(Path(path), pixels, _Form("ffv1", source, stored, {}), fps, sound_of, times)
+    _write(Path(path), frames, _ffv1_form, fps, sound_of, times)
+
+
+def _h264_form(first: np.ndarray) -> _Form:
+    if not _is_coloured(first):
+        raise InputError(f"frames of shape {first.shape} to write as colours: give ones of (height, width, 3)")
+    matrix = ITU709 if first.shape[0] + first.shape[0] % 2 >= HD_LINES else ITU601
+    options = {"crf": "12", "preset": "medium"}
+    return _Form("libx264", lambda frame: _even(to_uint8(frame)), "rgb24", "yuv420p", options, matrix, "MPEG")
+
+
+def _ffv1_form(first: np.ndarray) -> _Form:
+    if _is_coloured(first):
+        return _Form("ffv1", to_uint8, "rgb24", "bgr0")
+    if first.ndim != 2:
+        raise InputError(f"frames of shape {first.shape} to write: give ones of (height, width) or (height, width, 3)")
+    if first.dtype == np.uint8:
+        return _Form("ffv1", np.asarray, "gray", "gray")
+    return _Form("ffv1", _to_uint16, "gray16le", "gray16le")
 
 
 def _each(frames: Frames) -> Iterator[np.ndarray]:
@@ -91,18 +102,14 @@ def _each(frames: Frames) -> Iterator[np.ndarray]:
     parts = [frames] if isinstance(frames, Tensor | np.ndarray) else frames
     for part in parts:
         part = part.detach().cpu().numpy() if isinstance(part, Tensor) else np.asarray(part)
-        is_frame = part.ndim == 2 or (part.ndim == 3 and part.shape[-1] == 3)
-        if is_frame and parts is frames:
+        if parts is frames and (part.ndim == 2 or _is_coloured(part)):
             yield part
         else:
             yield from part
 
 
-def _first(frames: Iterator[np.ndarray], path: str | Path) -> tuple[np.ndarray, Iterator[np.ndarray]]:
-    first = next(frames, None)
-    if first is None:
-        raise InputError(f"0 frames to write to {Path(path).name}: give at least one frame")
-    return first, frames
+def _is_coloured(frame: np.ndarray) -> bool:
+    return frame.ndim == 3 and frame.shape[-1] == 3
 
 
 def _to_uint16(frame: np.ndarray) -> np.ndarray:
@@ -117,44 +124,61 @@ def _even(frame: np.ndarray) -> np.ndarray:
 
 def _write(
     path: Path,
-    pixels: Iterator[np.ndarray],
-    form: _Form,
+    frames: Frames,
+    form_of: Callable[[np.ndarray], _Form],
     fps: float,
     sound_of: str | Path | None,
     times: np.ndarray | None,
 ) -> None:
-    if times is not None:
-        times = np.asarray(times, np.float64) - times[0]
-        if len(times) > 1 and not (np.diff(times) > 0).all():
-            raise InputError(f"times for {path.name} stand still or go back: give increasing seconds")
-    with atomic_file(path) as temporary:
-        options = {"movflags": "+faststart"} if path.suffix.lower() in INDEX_IN_FRONT else {}
+    """See `write_video`; form_of: the first frame → how all are stored."""
+    each = _each(frames)
+    first = next(each, None)
+    if first is None:
+        raise InputError(f"0 frames to write to {path.name}: give at least one frame")
+    form, clock = form_of(first), _Clock(fps, times, path.name)
+    pixels = (form.convert(frame) for frame in _alike(chain([first], each), path.name))
+    movflags = {"movflags": "+faststart"} if path.suffix.lower() in INDEX_IN_FRONT else {}
+    with atomic_file(path) as temporary, ExitStack() as opened:
         try:
-            container = av.open(str(temporary), "w", options=options)
+            container = opened.enter_context(av.open(str(temporary), "w", options=movflags))
+            stream = container.add_stream(form.codec, rate=clock.rate, options=form.options | clock.options(form))
+            _describe(stream, form, clock, *form.convert(first).shape[:2])
+            sound = None if sound_of is None else Sound.of(Path(sound_of), container, opened)
+            container.start_encoding()
+        except InputError:
+            raise
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
                 f"cannot write a video as '{path.suffix}': use a name that ends in .mp4 or .mkv"
             ) from error
-        with container, ExitStack() as opened:
-            _mux(container, opened, path, pixels, form, fps, sound_of, times)
+        _mux(container, stream, pixels, form, clock, sound)
+
+
+def _alike(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """Raises InputError for a frame that is not like the first one."""
+    first = None
+    for index, frame in enumerate(frames):
+        first = frame if first is None else first
+        if frame.shape != first.shape:
+            raise InputError(
+                f"frame {index} of {name} is {_shown(frame)}, the first is {_shown(first)}: give frames of one size"
+            )
+        yield frame
+
+
+def _shown(frame: np.ndarray) -> str:
+    return f"{frame.shape[1]}x{frame.shape[0]}{'' if _is_coloured(frame) else ' grey'}"
 
 
 def _mux(
     container: av.container.OutputContainer,
-    opened: ExitStack,
-    path: Path,
+    stream: av.VideoStream,
     pixels: Iterator[np.ndarray],
     form: _Form,
-    fps: float,
-    sound_of: str | Path | None,
-    times: np.ndarray | None,
+    clock: "_Clock",
+    sound: Sound | None,
 ) -> None:
     """Encode frame by frame; sound goes into the file where its time is, so that both alternate."""
-    clock = _Clock(fps, times, path.name)
-    options = form.options if clock.ticks is None or not form.options else form.options | {"bf": "0"}  # see _Clock
-    stream = container.add_stream(form.codec, rate=clock.rate, options=options)
-    _describe(stream, form, clock)
-    sound = None if sound_of is None else Sound.of(Path(sound_of), container, opened)
     reformatter = VideoReformatter()
 
     def mux(packets: Iterable[av.Packet]) -> None:
@@ -165,11 +189,6 @@ def _mux(
             container.mux(packet)
 
     for index, picture in enumerate(pixels):
-        if index == 0:
-            stream.height, stream.width = picture.shape[:2]
-        elif (stream.height, stream.width) != picture.shape[:2]:
-            size, first = (f"{w}x{h}" for h, w in (picture.shape[:2], (stream.height, stream.width)))
-            raise InputError(f"frame {index} of {path.name} is {size}, the first is {first}: give frames of one size")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=form.source)
         frame = reformatter.reformat(
             frame, format=form.stored, interpolation=CONVERSION, dst_colorspace=form.matrix, dst_color_range=form.range
@@ -182,9 +201,9 @@ def _mux(
         sound.mux_until(float("inf"))
 
 
-def _describe(stream: av.VideoStream, form: _Form, clock: "_Clock") -> None:
+def _describe(stream: av.VideoStream, form: _Form, clock: "_Clock", height: int, width: int) -> None:
     """Say in the file what its pixels and ticks are."""
-    stream.pix_fmt = form.stored
+    stream.height, stream.width, stream.pix_fmt = height, width, form.stored
     stream.time_base = stream.codec_context.time_base = clock.time_base
     if form.matrix is not None:
         context = stream.codec_context
@@ -195,18 +214,28 @@ def _describe(stream: av.VideoStream, form: _Form, clock: "_Clock") -> None:
 
 
 class _Clock:
-    """Ticks of the frames: one each where they come at a constant rate, else 1/90000 s.
+    """Ticks of the frames: one each where they come at a constant rate, else 1/90000 s, and no two the same.
 
-    In .mp4 a track is as long as its decoding times say, which B-frames at changing rates make too short.
+    Raises InputError for a rate that is none, and for times that do not increase.
     """
 
     def __init__(self, fps: float, times: np.ndarray | None, name: str):
-        self.rate, self.name, self.count = Fraction(fps).limit_denominator(1001), name, None
-        if times is None or is_steady(times, fps):
-            self.ticks, self.time_base = None, 1 / self.rate
-        else:
-            self.ticks, self.time_base = np.rint(times * TICKS).astype(np.int64), Fraction(1, TICKS)
-        self.count = None if times is None else len(times)
+        if not 0 < fps < float("inf"):
+            raise InputError(f"the rate of {name} is {fps}: give frames per second above 0")
+        self.rate, self.name = Fraction(fps).limit_denominator(1001) or Fraction(1, round(1 / fps)), name
+        self.ticks, self.time_base, self.count = None, 1 / self.rate, None
+        if times is None:
+            return
+        times, self.count = np.asarray(times, np.float64), len(times)
+        if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+            raise InputError(f"times for {name} stand still, go back or are no numbers: give increasing seconds")
+        if self.count and not is_steady(times, fps):
+            ticks, order = np.rint((times - times[0]) * TICKS).astype(np.int64), np.arange(self.count)
+            self.ticks, self.time_base = np.maximum.accumulate(ticks - order) + order, Fraction(1, TICKS)
+
+    def options(self, form: _Form) -> dict[str, str]:
+        """More options for the encoder: in .mp4, B-frames at a changing rate would make the track too short."""
+        return {"bf": "0"} if self.ticks is not None and form.codec == "libx264" else {}
 
     def tick(self, index: int) -> int:
         """Raises InputError for more frames than times."""

@@ -4,10 +4,11 @@
 2. Alpha, where some pixel of the clip is not opaque: if all visible pixels have one colour (a white, black or red shape
    on nothing) or many (a cut-out picture), the colour tells nothing and alpha is the mask. If they are of two kinds,
    dark and bright, they are a mask's own, and the value is what is seen over black: value x alpha.
-3. Whole numbers are parts of their type's largest one. A clip whose largest number is 1 is made of zeros and ones; one
-   of 16 bits whose largest number is at most 255 is made of 8-bit numbers.
+3. Whole numbers are parts of their type's largest one. Of files that keep every pixel, a clip whose largest number is 1
+   is made of zeros and ones, and one of 16 bits whose largest number is at most 255 is made of 8-bit numbers. What a
+   lossy file holds of such small numbers is noise of its encoder on black.
 
-At which value a pixel is on is not said here.
+Values stay between 0 and 1: from which one on a pixel counts as covered is for those to say who use the mask.
 """
 
 from collections.abc import Iterable
@@ -32,8 +33,8 @@ class MaskMeaning:
     limit: float
 
     @classmethod
-    def of(cls, planes: Iterable[Plane]) -> "MaskMeaning":
-        """Learn it from the frames, from as few of them as tell it."""
+    def of(cls, planes: Iterable[Plane], lossless: bool) -> "MaskMeaning":
+        """Learn it from the frames, from as few of them as tell it; lossless: see rule 3."""
         largest, limit, clear, seen = 0.0, 1.0, False, _Seen()
         for plane, alpha in planes:
             limit = 1.0 if plane.dtype.kind in "fb" else float(np.iinfo(plane.dtype).max)
@@ -41,12 +42,12 @@ class MaskMeaning:
             if alpha is not None:
                 clear |= bool((alpha < 255).any())
                 seen.add(plane[alpha >= VISIBLE])
-            if _told(plane, largest) and (alpha is None or (clear and not seen.is_one_colour)):
+            if (not lossless or _told(plane, largest)) and (alpha is None or (clear and not seen.is_one_colour)):
                 break
-        if limit > 1 and largest <= 1:
+        if lossless and largest <= 1:
             limit = 1.0
-        elif limit > 255 and largest <= 255:
-            limit = 255.0
+        elif lossless and largest <= 255:
+            limit = min(limit, 255.0)
         return cls(clear and (seen.is_one_colour or seen.is_picture), limit)
 
     def value(self, plane: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
@@ -84,13 +85,6 @@ class _Seen:
 def _told(plane: np.ndarray, largest: float) -> bool:
     """Whether a clip's largest number so far settles which number means 1."""
     return plane.dtype.kind in "fb" or largest > (1 if plane.dtype.itemsize == 1 else 255)
-
-
-def plain_depth(plane: np.ndarray) -> np.ndarray:
-    """Depth as stored → float32: whole numbers as parts of their type's largest one, floats as they are."""
-    if plane.dtype.kind == "f":
-        return plane.astype(np.float32)
-    return plane.astype(np.float32) / np.float32(np.iinfo(plane.dtype).max)
 
 
 def read_array(path: Path, kind: str) -> ArraySource:

@@ -13,7 +13,7 @@ ONE = 1 << 16  # 1.0 in a display matrix
 
 @dataclass(frozen=True)
 class Orientation:
-    """First the diagonal of the stored picture is swapped (or not), then the result is mirrored (or not)."""
+    """First, rows and columns of the stored picture are swapped (or not), then the result is mirrored (or not)."""
 
     transpose: bool = False
     flip_x: bool = False

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, ImageSequence
 
+from ..atomic import atomic_file
 from ..errors import InputError
 from .arrays import to_uint8
-from .atomic import atomic_file
 
 logger = logging.getLogger(__name__)
 
 PICTURES = {".png", ".apng", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".tga", ".avif"}
 ANIMATED = {".png", ".apng", ".webp", ".gif", ".avif"}
+LOSSY = {".jpg", ".jpeg", ".webp", ".avif"}  # or may be
 GREY_GROUND = 0.5  # what shows through transparent pixels of a picture
 USUAL_DELAY = 0.1  # seconds: what browsers show a frame for that tells none
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -97,23 +98,30 @@ def rgb_of(picture: Image.Image, ground: float) -> np.ndarray:
 
 
 def over_ground(rgba: np.ndarray, ground: float) -> np.ndarray:
-    """uint8 (h, w, 4), straight alpha → uint8 (h, w, 3) over a `ground` of 0…1."""
+    """(h, w, 4), 0…255, straight alpha → uint8 (h, w, 3) over a `ground` of 0…1."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.rint(rgba[..., :3] * alpha + ground * 255 * (1 - alpha)).astype(np.uint8)
 
 
 def plane_of(picture: Image.Image, mean: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """A picture as one plane and its alpha: (h, w) uint8, uint16 or float32, and uint8 or None.
-
-    The plane is the largest of the picture's colours, or their mean.
-    """
+    """A picture as `one_plane` of its colours and its alpha: (h, w) uint8, uint16 or float32, and uint8 or None."""
     if picture.mode in DEEP or picture.mode == "F":
         return _deep(picture), None
     alpha = np.array(picture.convert("RGBA"))[..., 3] if picture.has_transparency_data else None
     if picture.mode in ("1", "L", "LA"):
         return np.array(picture.convert("L") if picture.mode == "1" else picture.getchannel("L")), alpha
     colours = np.array(picture.convert("RGBA" if alpha is not None else "RGB"))[..., :3]
-    return (colours.mean(axis=-1).round().astype(np.uint8) if mean else colours.max(axis=-1)), alpha
+    return one_plane(colours, mean), alpha
+
+
+def one_plane(colours: np.ndarray, mean: bool) -> np.ndarray:
+    """uint8 (h, w, 3) → (h, w): the largest of a pixel's colours, or their mean."""
+    return colours.mean(axis=-1).round().astype(np.uint8) if mean else colours.max(axis=-1)
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a picture's kind, by its name, keeps colours only nearly."""
+    return path.suffix.lower() in LOSSY
 
 
 def write_image(path: str | Path, picture) -> None:
@@ -170,9 +178,7 @@ def _delay(frame: Image.Image) -> float:
     """Seconds for which a frame of an animation is shown."""
     frame.load()  # some formats tell it then
     delay = float(frame.info.get("duration") or 0) / 1000
-    shortest = (
-        0.011 if frame.format == "GIF" else 0.0
-    )  # browsers take GIFs of 0 or 10 ms a frame for ones that tell none
+    shortest = 0.011 if frame.format == "GIF" else 0.0  # browsers take GIFs of 0 or 10 ms for ones that tell none
     return delay if delay > shortest else USUAL_DELAY
 
 

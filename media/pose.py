@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import atomic_file
 from ..errors import InputError
-from .atomic import atomic_file
 from .pose_files import CANVAS, canvas_of
 from .pose_points import PARTS, person_parts
 
@@ -31,7 +31,7 @@ class Pose:
 
 
 def write_pose(path: str | Path, frames: Sequence[dict]) -> None:
-    """Write POSE_KEYPOINT frames as JSON, whole or not at all. Coordinates are rounded to 1/1000 pixel by the maker."""
+    """Write POSE_KEYPOINT frames as JSON, whole or not at all. Numbers stay as given; `to_keypoints` rounds them."""
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(list(frames), separators=(",", ":")), encoding="utf-8")
 

@@ -1,11 +1,11 @@
 """Pose files as people have them: wrapped, nested, one file a frame, in any encoding → a list of frames."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .names import natural_order
 from .pose_points import PARTS
 
 ONE_FRAME_FILE = "_keypoints.json"  # OpenPose's --write_json: NAME_000000000000_keypoints.json
@@ -86,7 +86,7 @@ def _frames_of_dict(found: dict) -> list:
     if len(lists) == 1 and isinstance(lists[0][0], list | dict | None):
         frames = pose_frames(lists[0])
     elif found and all(isinstance(value, dict) and _is_frame(value) for value in found.values()):
-        frames = [_frame(found[name]) for name in sorted(found, key=_natural)]
+        frames = [_frame(found[name]) for name in sorted(found, key=natural_order)]
     else:
         return [found]
     canvas = {side: found[side] for side in CANVAS if side in found}
@@ -150,12 +150,7 @@ def _frame_files(folder: Path) -> list[Path]:
     """The pose files of a folder, one a frame, in natural order."""
     files = [file for file in folder.iterdir() if file.suffix.lower() == ".json" and not file.name.startswith(".")]
     named = [file for file in files if file.name.lower().endswith(ONE_FRAME_FILE)]
-    return sorted(named or files, key=lambda file: _natural(file.name))
-
-
-def _natural(name: str) -> list:
-    """Sorting key in which frame9 comes before frame10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name)]
+    return sorted(named or files, key=lambda file: natural_order(file.name))
 
 
 def _read_json(path: Path) -> Any:

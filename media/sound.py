@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from ..errors import InputError
-from .decoding import disposition, open_container, packets_of, read_timeline
+from .decoding import DEFAULT, disposition, open_container, packets_of, read_timeline
 from .video import is_picture
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ AAC_LAYOUTS = {"mono": 1, "stereo": 2, "5.1": 6}
 BIT_RATE = 96_000  # bits a second and channel
 FRAME = 1024  # samples of an AAC packet
 GAP_SECONDS = 0.05  # a hole in the source's sound from which it is filled with silence
-DEFAULT, ASIDE = 0x0001, 0x0008 | 0x0080 | 0x0100  # AV_DISPOSITION_DEFAULT; …_COMMENT, …_HEARING_, …_VISUAL_IMPAIRED
+ASIDE = 0x0008 | 0x0080 | 0x0100  # AV_DISPOSITION_COMMENT, …_HEARING_IMPAIRED, …_VISUAL_IMPAIRED
 
 
 class Sound:
@@ -34,8 +34,9 @@ class Sound:
 
     @classmethod
     def of(cls, path: Path, container: av.container.OutputContainer, opened: ExitStack) -> "Sound | None":
-        """The default sound track of `path`, never a commentary; None, and a word where it is a loss, without one.
+        """The default sound track of `path`, no commentary where there is another; None without a usable track.
 
+        A track that cannot be read is warned of.
         Time 0 is the first shown frame of `path`: sound from before it is cut, sound that begins later stays later.
         """
         if is_picture(path):

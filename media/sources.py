@@ -1,7 +1,6 @@
 """What holds frames on disk, behind one interface: files, folders and pictures, animations, arrays."""
 
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +11,7 @@ from ..errors import InputError
 from . import pictures
 from .colour import ToRGB, grey_of, has_alpha, is_grey
 from .decoding import Timeline, decode_frames, read_timeline
+from .names import natural_order
 from .orientation import orientation
 from .timing import is_steady
 
@@ -23,13 +23,13 @@ Plane = tuple[np.ndarray, np.ndarray | None]  # (h, w) uint8, uint16 or float; a
 
 
 class Source(Protocol):
-    """size, stored_size, times, fps, start: see `media.video.Clip`."""
+    """size, stored_size, times, fps: see `media.video.Clip`. lossless: pixels are to the last bit what was saved."""
 
     size: tuple[int, int]
     stored_size: tuple[int, int]
     times: np.ndarray
     fps: float
-    start: float
+    lossless: bool
 
     def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
         """Frames as uint8 (h, w, 3), upright; as stored or, where that is less work, of the `size` that is wanted."""
@@ -44,9 +44,9 @@ class FileSource:
     def __init__(self, path: Path):
         self.path, self.told = path, set()
         self.timeline: Timeline = read_timeline(path)
-        if self.timeline.complaint:
-            self.tell(self.timeline.complaint)
-        self.times, self.fps, self.start = self.timeline.times, self.timeline.fps, self.timeline.start
+        for complaint in self.timeline.complaints:
+            self.tell(complaint)
+        self.times, self.fps, self.lossless = self.timeline.times, self.timeline.fps, self.timeline.lossless
         first = next(decode_frames(path, self.timeline, 0, 1))
         self.orientation = orientation(first)
         self.stored_size = self.orientation.size(first.width, first.height)
@@ -77,14 +77,11 @@ class FileSource:
             return grey_of(frame), None
         colours = to_rgb.convert(frame, "rgba" if has_alpha(frame) else "rgb24")
         alpha = colours[..., 3] if has_alpha(frame) else None
-        colours = colours[..., :3]
-        return (colours.mean(axis=-1).round().astype(np.uint8) if mean else colours.max(axis=-1)), alpha
+        return pictures.one_plane(colours[..., :3], mean), alpha
 
 
 class PictureSource:
     """A folder of pictures, or one picture: a file a frame."""
-
-    start = 0.0
 
     def __init__(self, files: list[Path], path: Path):
         self.files = files
@@ -95,6 +92,7 @@ class PictureSource:
             raise InputError(f"{path} holds pictures of sizes {names}: make them all one size")
         self.size = self.stored_size = sizes.pop()
         self.times, self.fps = np.arange(len(files)) / FOLDER_FPS, FOLDER_FPS
+        self.lossless = not any(pictures.is_lossy(file) for file in files)
 
     def rgb(self, start: int, stop: int, ground: float, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
         return (pictures.read_rgb(file, ground) for file in self.files[start:stop])
@@ -106,10 +104,8 @@ class PictureSource:
 class AnimationSource:
     """An animated PNG, WebP, GIF or AVIF."""
 
-    start = 0.0
-
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.lossless = path, not pictures.is_lossy(path)
         self.size = self.stored_size = pictures.picture_size(path)
         shown, length = pictures.animation_times(path)
         self.fps = len(shown) / length
@@ -125,7 +121,7 @@ class AnimationSource:
 class ArraySource:
     """Planes (F, h, w) of numbers in memory or mapped from a file."""
 
-    start = 0.0
+    lossless = True
 
     def __init__(self, planes: np.ndarray):
         self.array = planes
@@ -136,24 +132,19 @@ class ArraySource:
         raise InputError("an array of numbers is no video: give a video file or a folder of PNGs")
 
     def planes(self, start: int, stop: int, mean: bool = False) -> Iterator[Plane]:
-        return ((np.asarray(plane), None) for plane in self.array[start:stop])
+        return ((np.array(plane), None) for plane in self.array[start:stop])
 
 
 def find_source(path: Path) -> Source:
     """What holds the frames at `path`, which exists. Raises InputError when nothing does."""
     if path.is_dir():
-        files = sorted((file for file in path.iterdir() if _is_frame(file)), key=natural_order)
+        files = sorted((file for file in path.iterdir() if _is_frame(file)), key=lambda file: natural_order(file.name))
         if not files:
             raise InputError(f"folder {path} holds 0 pictures: put one .png a frame into it")
         return PictureSource(files, path)
     if path.suffix.lower() not in pictures.PICTURES:
         return FileSource(path)
     return AnimationSource(path) if pictures.count_pictures(path) > 1 else PictureSource([path], path)
-
-
-def natural_order(path: Path) -> list:
-    """Sorting key in which frame9 comes before frame10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _is_frame(file: Path) -> bool:

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from .arrays import resize, to_float
-from .masks import MaskMeaning, plain_depth, read_array
+from .masks import MaskMeaning, read_array
 from .pictures import GREY_GROUND, PICTURES, read_rgb
-from .sources import FOLDER_FPS as FOLDER_FPS
 from .sources import Source, find_source
 
 
@@ -35,28 +34,19 @@ class Clip(ABC):
     path: where it is. size: (width, height) of its frames as people see them: upright, with square pixels.
     stored_size: (width, height) of the upright frames with the file's own pixels; it differs from `size` where those
     are not square (anamorphic video). Poses and masks that were made on the file's own pixels have the shape of
-    `stored_size` and mean the same places as ones of the shape of `size`: accept both (`fits`) and resize to the same
-    working size. sample_aspect: width / height of the file's own pixels, turned with them.
+    `stored_size` and mean the same places as ones of the shape of `size`: accept both and resize to the same working
+    size.
     times: float64 (F,), seconds from the first shown frame to each, strictly increasing, the first is 0.
-    fps: the mean rate. start: seconds on the file's own clock at which the first frame is shown; sound has that clock.
+    fps: the mean rate.
     """
 
     def __init__(self, path: Path, source: Source):
         self.path, self.source = path, source
         self.size, self.stored_size = source.size, source.stored_size
-        self.times, self.fps, self.start = source.times, source.fps, source.start
-
-    @property
-    def sample_aspect(self) -> float:
-        return (self.size[0] * self.stored_size[1]) / (self.size[1] * self.stored_size[0])
+        self.times, self.fps = source.times, source.fps
 
     def __len__(self) -> int:
         return len(self.times)
-
-    def fits(self, size: tuple[int, int], tolerance: float = 0.05) -> bool:
-        """Whether a picture of `size` (width, height) shows the same cut: by the frames' shape as seen or as stored."""
-        shapes = (self.size, self.stored_size)
-        return any(abs(size[0] * shape[1] / (size[1] * shape[0]) - 1) <= tolerance for shape in shapes)
 
     def frames(
         self, size: tuple[int, int] | None = None, start: int = 0, stop: int | None = None
@@ -114,7 +104,7 @@ class Mask(Clip):
     def meaning(self) -> MaskMeaning:
         """Learnt from the frames when it is first asked for."""
         if self._meaning is None:
-            self._meaning = MaskMeaning.of(self.source.planes(0, len(self)))
+            self._meaning = MaskMeaning.of(self.source.planes(0, len(self)), self.source.lossless)
         return self._meaning
 
     def _frames(self, start: int, stop: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -127,7 +117,7 @@ class Depth(Clip):
 
     def _frames(self, start: int, stop: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
         for plane, _ in self.source.planes(start, stop, mean=True):
-            yield plain_depth(plane)
+            yield to_float(plane).numpy()
 
 
 def open_video(path: str | Path, ground: float = GREY_GROUND) -> Video:

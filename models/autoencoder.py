@@ -8,9 +8,9 @@ their bilinear upsampling, so that the networks learn only what is missing.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .config import AutoencoderConfig
 
@@ -27,7 +27,7 @@ class ConvBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+        return x + self.conv2(functional.silu(self.conv1(functional.silu(self.norm(x)))))
 
 
 class PatchAutoencoder(nn.Module):
@@ -56,15 +56,17 @@ class PatchAutoencoder(nn.Module):
     def encode(self, images_BCHW: Tensor) -> Tensor:
         """(B, 3, H, W) in -1…1 → latents (B, latent_channels, H/patch, W/patch), in about -1…1."""
         images = images_BCHW.contiguous(memory_format=torch.channels_last)
-        learned = self.encoder(F.pixel_unshuffle(images, self.config.patch))
-        small = F.avg_pool2d(images, self.config.patch)
-        return learned + F.pad(small, (0, 0, 0, 0, 0, self.config.latent_channels - 3))
+        learned = self.encoder(functional.pixel_unshuffle(images, self.config.patch))
+        small = functional.avg_pool2d(images, self.config.patch)
+        return learned + functional.pad(small, (0, 0, 0, 0, 0, self.config.latent_channels - 3))
 
     def decode(self, latents_BCHW: Tensor) -> Tensor:
         """Latents (B, latent_channels, h, w) → pictures (B, 3, h·patch, w·patch) in about -1…1."""
         latents = latents_BCHW.contiguous(memory_format=torch.channels_last)
-        start = F.interpolate(latents[:, :3], scale_factor=self.config.patch, mode="bilinear", align_corners=False)
-        return start + F.pixel_shuffle(self.decoder(latents), self.config.patch)
+        start = functional.interpolate(
+            latents[:, :3], scale_factor=self.config.patch, mode="bilinear", align_corners=False
+        )
+        return start + functional.pixel_shuffle(self.decoder(latents), self.config.patch)
 
 
 class LatentCodec:

@@ -6,12 +6,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PATCH = 2  # latents a side of what reference lookups look up
-TYPICAL_SHARPNESS = 3200.0  # of hands in rendered pictures of 128 pixels; see MotionGuiderConfig.typical_sharpness
+PATCH = 2  # latents a side of the patches of patch attention
+TYPICAL_SHARPNESS = 3200.0  # of hands in rendered pictures of 128 pixels; see PoseGuiderConfig.typical_sharpness
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _renamed(values, former: dict[str, str]):
+    """The fields of a config with the names that files of earlier versions have for some of them replaced."""
+    if not isinstance(values, dict):
+        return values
+    return {former.get(name, name): value for name, value in values.items()}
 
 
 class MotionModuleConfig(_Frozen):
@@ -53,11 +60,16 @@ class ReferenceConfig(_Frozen):
     mode: Literal["midup", "full"] = "midup"  # Animate Anyone 2: mid and up blocks; v1 weights: all blocks
     coordinates: bool = False  # two extra input channels, x and y in -1…1
     # (rows, columns) of the box-averaged latents that make one embedding of the whole picture; None: no such embedding
-    appearance_grid: tuple[int, int] | None = None
-    lookup: bool = False  # mid and up layers also look up the picture's own patches by their place in it
+    pooled_grid: tuple[int, int] | None = None
+    patch_attention: bool = False  # mid and up layers also attend to the picture's own patches, with their places
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_names(cls, values):
+        return _renamed(values, {"appearance_grid": "pooled_grid", "lookup": "patch_attention"})
 
 
-class MotionGuiderConfig(_Frozen):
+class PoseGuiderConfig(_Frozen):
     """Depth-wise pose modulation. `channels`: v1 pose-guider widths; one stride of 2 between neighbours."""
 
     channels: tuple[int, ...] = (16, 32, 96, 256)
@@ -122,8 +134,8 @@ class SamplingConfig(_Frozen):
     guidance: float = 3.5
     window: int = 24
     overlap: int = 4
-    # what guidance's unconditional pass goes without: both in HIA (eq. 4), which the model learns in training by going
-    # without them now and then; v1 weights never learned to miss the motion
+    # what guidance goes without in its unconditional pass: both in HIA (eq. 4). Not in paper: the model learns it in
+    # training, by going without them now and then; v1 weights never learned to miss the motion
     unconditional_without: tuple[Literal["reference", "motion"], ...] = ("reference", "motion")
 
 
@@ -144,24 +156,29 @@ class ModelConfig(_Frozen):
     unet: UNetConfig = UNetConfig()
     environment: bool = True  # environment and mask channels at the denoiser's input
     reference: ReferenceConfig = ReferenceConfig()
-    motion: MotionGuiderConfig = MotionGuiderConfig()
+    pose: PoseGuiderConfig = PoseGuiderConfig()
     objects: ObjectGuiderConfig | None = ObjectGuiderConfig()  # None: no object guider and no spatial blending
     latent: LatentConfig = LatentConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     sampling: SamplingConfig = SamplingConfig()
     autoencoder: AutoencoderConfig | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _former_names(cls, values):
+        return _renamed(values, {"motion": "pose"})
+
     @model_validator(mode="after")
     def _resolutions_agree(self) -> ModelConfig:
-        guider_downscale = 2 ** (len(self.motion.channels) - 1)
+        guider_downscale = 2 ** (len(self.pose.channels) - 1)
         if guider_downscale != self.latent.downscale:
             raise ValueError(
-                f"motion.channels has {len(self.motion.channels)} widths, a downscale of {guider_downscale}, but "
+                f"pose.channels has {len(self.pose.channels)} widths, a downscale of {guider_downscale}, but "
                 f"latent.downscale is {self.latent.downscale}: they must be equal"
             )
-        if self.motion.blur is not None and len(self.motion.blur) != len(self.motion.channels):
+        if self.pose.blur is not None and len(self.pose.blur) != len(self.pose.channels):
             raise ValueError(
-                f"motion.blur has {len(self.motion.blur)} widths, motion.channels {len(self.motion.channels)}: "
+                f"pose.blur has {len(self.pose.blur)} widths, pose.channels {len(self.pose.channels)}: "
                 "give as many, or null"
             )
         if self.autoencoder and self.autoencoder.patch != self.latent.downscale:
@@ -173,7 +190,7 @@ class ModelConfig(_Frozen):
     @property
     def size_multiple(self) -> int:
         """Frame sides must be multiples of this many pixels (8 at least, as ComfyUI's images are cropped to)."""
-        return max(8, self.latent.downscale * (PATCH if self.reference.lookup else 1))
+        return max(8, self.latent.downscale * (PATCH if self.reference.patch_attention else 1))
 
 
 PRESETS: dict[str, ModelConfig] = {
@@ -189,8 +206,8 @@ PRESETS: dict[str, ModelConfig] = {
             norm_groups=16,
             motion_modules=MotionModuleConfig(heads=4, max_frames=24, mid_block=False, norm_groups=16),
         ),
-        reference=ReferenceConfig(coordinates=True, appearance_grid=(16, 8), lookup=True),
-        motion=MotionGuiderConfig(channels=(16, 32, 64), blur=(8, 16, 24), heads=2),
+        reference=ReferenceConfig(coordinates=True, pooled_grid=(16, 8), patch_attention=True),
+        pose=PoseGuiderConfig(channels=(16, 32, 64), blur=(8, 16, 24), heads=2),
         latent=LatentConfig(downscale=4, scale=2.0),
         sampling=SamplingConfig(steps=3, guidance=1.0, window=16, overlap=4),
         autoencoder=AutoencoderConfig(),

@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import MotionModuleConfig
 
 
 def to_channels_last(module: nn.Module) -> nn.Module:
@@ -60,7 +62,7 @@ def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, widening: int) ->
 def attention(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
     """Multi-head attention on (B, tokens, C) tensors; `mask` (B, 1, 1 or queries, keys), True = visible."""
     query, key, value = (rearrange(x, "b n (h d) -> b h n d", h=heads) for x in (query, key, value))
-    attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return rearrange(attended, "b h n d -> b n (h d)")
 
 
@@ -71,7 +73,7 @@ class TimestepEmbedding(nn.Module):
         self.linear_2 = operations.Linear(embedding, embedding)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear_2(F.silu(self.linear_1(x)))
+        return self.linear_2(functional.silu(self.linear_1(x)))
 
 
 class ResnetBlock(nn.Module):
@@ -89,9 +91,9 @@ class ResnetBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x (N, C, h, w); embedding (N, E) after its SiLU."""
         x = laid_out(x)
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv1(functional.silu(self.norm1(x)))
         h = h + self.time_emb_proj(embedding)[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv2(functional.silu(self.norm2(h)))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
@@ -107,22 +109,28 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([operations.Linear(channels, channels)])
 
     def forward(
-        self, x: Tensor | None, context: Tensor, joined: tuple[Tensor, Tensor] | None = None, frames: int = 1
+        self,
+        x: Tensor | None,
+        context: Tensor,
+        joined: tuple[Tensor, Tensor] | None = None,
+        conditional: slice = slice(None),
     ) -> Tensor:
         """x (N, n, C), context (N, m, D) → (N, n, C).
 
         x may be None where the context is one token: a softmax over one key is 1 whatever asks, → (N, 1, C).
-        joined: keys and values (B, r, C) each that the last B·frames rows see besides the context's.
+        joined: keys and values (R, r, C) each that the `conditional` rows of the N, the last ones, see besides the
+        context's: those of R clips, each of as many frames.
         """
         if x is None:
             return self.to_out[0](self.to_v(context))
         query, key, value = self.to_q(x), self.to_k(context), self.to_v(context)
         if joined is None:
             return self.to_out[0](attention(query, key, value, self.heads))
-        alone = len(x) - len(joined[0]) * frames
-        attended = attention(query[alone:], *map(_join, (key[alone:], value[alone:]), joined), self.heads)
-        if alone:
-            attended = torch.cat([attention(query[:alone], key[:alone], value[:alone], self.heads), attended])
+        told = (key[conditional], value[conditional])
+        attended = attention(query[conditional], *map(_join, told, joined), self.heads)
+        untold = slice(0, conditional.start or 0)
+        if untold.stop:
+            attended = torch.cat([attention(query[untold], key[untold], value[untold], self.heads), attended])
         return self.to_out[0](attended)
 
 
@@ -139,7 +147,7 @@ class GEGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x, gate = self.proj(x).chunk(2, dim=-1)
-        return x * F.gelu(gate)
+        return x * functional.gelu(gate)
 
 
 class FeedForward(nn.Module):
@@ -169,15 +177,13 @@ class SpatialTransformerBlock(nn.Module):
         self.norm3 = operations.LayerNorm(channels)
         self.ff = FeedForward(channels, operations)
 
-    def forward(
-        self, x: Tensor, context: Tensor | None, reference: tuple[Tensor, Tensor] | None, frames: int
-    ) -> tuple[Tensor, Tensor]:
-        """x (B·F, tokens, C), context (B, L, D) → (result, the `norm1` output that a ReferenceNet hands on)."""
+    def forward(self, x: Tensor, context: Tensor | None, joined: Callable | None, conditional: slice) -> Tensor:
+        """x (B·F, tokens, C), context (B, L, D) → x. `joined` and `conditional` as `SpatialTransformer` takes them."""
         normed = self.norm1(x)
-        x = x + self.attn1(normed, normed, reference, frames)
+        x = x + self.attn1(normed, normed, None if joined is None else joined(normed), conditional)
         if self.attn2 is not None:
             x = x + self._cross_attention(x, context)
-        return x + self.ff(self.norm3(x)), normed
+        return x + self.ff(self.norm3(x))
 
     def _cross_attention(self, x: Tensor, context: Tensor) -> Tensor:
         """(B·F, tokens, C), or for a context of one token, which gives every pixel the same, (B·F, 1, C)."""
@@ -202,53 +208,18 @@ class SpatialTransformer(nn.Module):
         self,
         x: Tensor,
         context: Tensor | None = None,
-        reference: tuple[Tensor, Tensor] | None = None,
-        frames: int = 1,
-    ) -> tuple[Tensor, Tensor]:
-        """x (B·F, C, h, w), context (B, L, D) → (x, features (B·F, h·w, C)).
+        joined: Callable[[Tensor], tuple[Tensor, Tensor] | None] | None = None,
+        conditional: slice = slice(None),
+    ) -> Tensor:
+        """x (B·F, C, h, w), context (B, L, D) → x.
 
-        reference: keys and values (R, r, C) each, for the last R of the B clips of `frames` frames.
+        joined: given the normalised tokens (B·F, h·w, C), what the self-attention of the `conditional` frames sees
+        besides them, keys and values (R, r, C) of R clips, or None.
         """
         height, width = x.shape[-2:]
         tokens = rearrange(self.proj_in(self.norm(x)), "n c h w -> n (h w) c")
-        tokens, features = self.transformer_blocks[0](tokens, context, reference, frames)
-        return x + self.proj_out(rearrange(tokens, "n (h w) c -> n c h w", h=height, w=width)), features
-
-
-class ReferenceLookup(nn.Module):
-    """Attention of a clip's pixels over the reference picture's patches alone; keys and values come projected."""
-
-    def __init__(self, channels: int, patch_channels: int, heads: int, groups: int, operations) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = operations.GroupNorm(groups, channels, eps=1e-6)
-        self.to_q = operations.Linear(channels, channels, bias=False)
-        self.to_k = operations.Linear(patch_channels, channels, bias=False)
-        self.to_v = operations.Linear(patch_channels, channels, bias=False)
-        self.to_out = operations.Linear(channels, channels)
-
-    def project(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches (B, r, patch_channels) → keys and values (B, r, C)."""
-        return self.to_k(patches), self.to_v(patches)
-
-    def forward(
-        self, x: Tensor, keys_values: tuple[Tensor, Tensor], colours: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """x (B·F, C, h, w), keys and values (B, r, C) → (B·F, C, h, w), and what the same attention makes of `colours`.
-
-        colours: (B, r, c), c at most C / heads, → (B·F, c, h, w), the mean over the heads. For training.
-        """
-        key, value = keys_values
-        places = {"b": len(key), "h": x.shape[-2], "w": x.shape[-1]}
-        query = self.to_q(rearrange(self.norm(x), "(b f) c h w -> b (f h w) c", b=len(key)))
-        found = self.to_out(attention(query, key, value, self.heads))
-        x = x + rearrange(found, "b (f h w) c -> (b f) c h w", **places)
-        if colours is None:
-            return x, None
-        padded = F.pad(colours, (0, key.shape[-1] // self.heads - colours.shape[-1]))
-        seen = attention(query, key, padded.repeat(1, 1, self.heads).to(query.dtype), self.heads)
-        seen = seen.unflatten(-1, (self.heads, -1)).mean(dim=-2)[..., : colours.shape[-1]]
-        return x, rearrange(seen, "b (f h w) c -> (b f) c h w", **places)
+        tokens = self.transformer_blocks[0](tokens, context, joined, conditional)
+        return x + self.proj_out(rearrange(tokens, "n (h w) c -> n c h w", h=height, w=width))
 
 
 def sinusoids(channels: int, length: int) -> Tensor:
@@ -293,14 +264,13 @@ class TemporalTransformerBlock(nn.Module):
 class MotionModule(nn.Module):
     """AnimateDiff motion module: every pixel attends over the frames of its clip; starts as the identity."""
 
-    def __init__(
-        self, channels: int, heads: int, max_frames: int, groups: int, norm_per_frame: bool, operations
-    ) -> None:
+    def __init__(self, channels: int, config: MotionModuleConfig, operations) -> None:
         super().__init__()
-        self.norm_per_frame = norm_per_frame
-        self.norm = operations.GroupNorm(groups, channels, eps=1e-6)
+        self.norm_per_frame = config.norm_per_frame
+        self.norm = operations.GroupNorm(config.norm_groups, channels, eps=1e-6)
         self.proj_in = operations.Linear(channels, channels)
-        self.transformer_blocks = nn.ModuleList([TemporalTransformerBlock(channels, heads, max_frames, operations)])
+        block = TemporalTransformerBlock(channels, config.heads, config.max_frames, operations)
+        self.transformer_blocks = nn.ModuleList([block])
         self.proj_out = operations.Linear(channels, channels)
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
@@ -335,4 +305,4 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Nearest-neighbour to `size`, the skip connection's (so that odd latent sizes work), then a convolution."""
-        return self.conv(F.interpolate(x, size=size, mode="nearest"))
+        return self.conv(functional.interpolate(x, size=size, mode="nearest"))

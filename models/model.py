@@ -1,45 +1,43 @@
-"""The whole animation model: denoiser, ReferenceNet, motion guider, object guider."""
+"""The whole animation model: denoiser, ReferenceNet, pose guider, object guider."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..errors import InputError
 from .config import ModelConfig
-from .motion import MotionGuider
 from .objects import ObjectFeatures, ObjectGuider
-from .reference import APPEARANCE, PATCHES, ReferenceNet, patch_channels, patch_colours
-from .unet import Injections, KeysValues, UNet
+from .pose import PoseGuider
+from .reference import ProjectedReference, ReferenceNet
+from .shortcuts import PatchHook, add_patch_attention
+from .unet import Hook, Injections, UNet
 
 
 class AnimationModel(nn.Module):
     """Animate Anyone 2's networks. Attribute names are the checkpoint's prefixes.
 
-    Use: `features = model.reference(latents, context)` and `keys_values = model.project_reference(features)` once per
-    run, `model.motion(…)` and `model.objects(…)` once per window, `model.denoise(…)` every step.
+    Use: `reference = model.project_reference(model.reference(latents, context))` once a run, `model.features(…)` once a
+    window, `model.denoise(…)` every step.
     """
 
     def __init__(self, config: ModelConfig, operations=nn) -> None:
         super().__init__()
         self.config = config
-        environment_channels = (config.latent.channels + 1) if config.environment else 0
-        self.denoiser = UNet(
-            config.unet,
-            in_channels=config.unet.in_channels + environment_channels,
-            temporal=True,
-            lookup=patch_channels(config),
-            operations=operations,
-        )
+        channels, environment = config.unet.in_channels, (config.latent.channels + 1) * config.environment
+        self.denoiser = UNet(config.unet, in_channels=channels + environment, temporal=True, operations=operations)
+        if config.reference.patch_attention:
+            add_patch_attention(self.denoiser, config, operations)
         self.reference = ReferenceNet(config, operations)
-        self.motion = MotionGuider(config, operations)
+        self.pose = PoseGuider(config, operations)
         self.objects = ObjectGuider(config, operations) if config.objects is not None else None
         self._share_start()
         # Not in paper: environment and mask enter through further input channels whose weights start at zero
-        self.denoiser.conv_in.weight.data[:, config.unet.in_channels :] = 0
+        self.denoiser.conv_in.weight.data[:, channels:] = 0
 
     def _share_start(self) -> None:
         """Both UNets start from the same weights, as both start from Stable Diffusion in Animate Anyone (§3.3)."""
@@ -48,24 +46,22 @@ class AnimationModel(nn.Module):
             if name in theirs and theirs[name].shape == parameter.shape:
                 parameter.data.copy_(theirs[name].data)
 
-    def project_reference(self, features: dict[str, Tensor]) -> KeysValues:
-        """ReferenceNet features → keys and values of the denoiser's self-attentions, (B, tokens, C) each.
+    def project_reference(self, features: dict[str, Tensor]) -> ProjectedReference:
+        """ReferenceNet's features → the keys and values of the denoiser's attentions."""
+        return ProjectedReference.of(features, self.denoiser)
 
-        The embedding of the whole picture, where there is one, is handed on as it is.
+    def features(self, given: Mapping[str, Tensor], *, temporal: bool = True) -> dict[str, object]:
+        """What the conditions of a window become for `denoise`: its keyword arguments, computed once a window.
+
+        given: by the names of `CONDITIONS`, those of one a frame, (B, F, C, …) each; what is left out is switched off.
+        temporal: see `PoseGuider.forward`.
         """
-        projected = {}
-        for name, feature in features.items():
-            if name == APPEARANCE:
-                projected[name] = (feature,)
-            elif name == PATCHES:
-                projected[name] = (patch_colours(feature, self.config.latent.channels),)
-                for level in (self.denoiser.mid_block, *self.denoiser.up_blocks):
-                    for i, lookup in enumerate(level.lookups):
-                        projected[f"{level.name}.{i}"] = lookup.project(feature)
-            else:
-                attn = self.denoiser.get_submodule(name).transformer_blocks[0].attn1
-                projected[name] = (attn.to_k(feature), attn.to_v(feature))
-        return projected
+        found: dict[str, object] = {name: given[name] for name in ("environment", "mask") if name in given}
+        if "skeleton" in given:
+            found["pose"] = self.pose(given["skeleton"], given.get("depth"), given.get("blur"), temporal=temporal)
+        if "objects" in given:
+            found["objects"] = self.objects(given["objects"])
+        return found
 
     def denoise(
         self,
@@ -73,14 +69,14 @@ class AnimationModel(nn.Module):
         timesteps_B: Tensor,
         context: Tensor | None = None,
         *,
-        reference: KeysValues | dict[str, Tensor] | None = None,
+        reference: ProjectedReference | dict[str, Tensor] | None = None,
         environment: Tensor | None = None,
         mask: Tensor | None = None,
-        motion: Tensor | None = None,
+        pose: Tensor | None = None,
         objects: ObjectFeatures | None = None,
         temporal: bool = True,
         unconditional: int = 0,
-        seen: dict[str, Tensor] | None = None,
+        after_spatial: Sequence[Hook] = (),
     ) -> Tensor:
         """Predict noise or velocity (`config.schedule.prediction`). A keyword left None is a mechanism switched off.
 
@@ -91,11 +87,11 @@ class AnimationModel(nn.Module):
             reference: from `project_reference`; or what `model.reference` returned, which is then projected here.
             environment: (B, F, 4, h, w) latents of the driving frames with the character region blanked.
             mask: (B, F, 1, h, w) formulated mask, 1 = generate here; given with `environment`.
-            motion: (B, F, C0, h, w) from `model.motion`.
+            pose: (B, F, C0, h, w) from `model.pose`.
             objects: from `model.objects`, features of B·F frames.
             temporal: False for independent frames: motion modules are skipped.
             unconditional: how many clips at the front of the batch see no reference (guidance's unconditional half).
-            seen: a dictionary to fill, layer name → (B·F, 4, h, w): the reference's colours where each layer looks.
+            after_spatial: further hooks behind the spatial attentions, called before the model's own.
         Every condition may also be of one clip that serves all.
         Returns:
             (B, F, 4, h, w).
@@ -103,19 +99,35 @@ class AnimationModel(nn.Module):
             InputError: an environment or objects for a model without; more frames than the motion modules take.
         """
         batch, frames = latents_BFCHW.shape[:2]
-        if objects is not None and self.objects is None:
-            raise InputError(f"model {self.config.name} has no object guider: leave the objects out")
-        if context is not None:
-            context = context.expand(batch, -1, -1)
-        blend = functools.partial(self.objects.blend, features=objects) if objects is not None else None
-        injections = Injections(context=context, blend=blend, temporal=temporal)
+        conditional, embedding, joined = slice(unconditional * frames, None), None, None
+        hooks = list(after_spatial)
         if reference is not None:
-            if not all(isinstance(value, tuple) for value in reference.values()):
+            if isinstance(reference, dict):
                 reference = self.project_reference(reference)
-            _refer(injections, reference, (unconditional, batch), frames, seen)
-        added = motion.expand(batch, -1, -1, -1, -1).flatten(0, 1) if motion is not None else None
-        x = self._with_environment(latents_BFCHW, environment, mask)
-        return self.denoiser(x, timesteps_B.expand(batch), injections, added)
+            reference = reference.each(lambda x: x.expand(batch - unconditional, -1, -1))
+            joined = functools.partial(_known, reference.attention)
+            if reference.patches:
+                hooks.append(PatchHook(self.denoiser, reference.patches, conditional))
+            if reference.pooled is not None:
+                pooled = functional.pad(reference.pooled[:, 0], (0, 0, unconditional, 0))
+                embedding = pooled.repeat_interleave(frames, dim=0)
+        if objects is not None:
+            if self.objects is None:
+                raise InputError(f"model {self.config.name} has no object guider: leave the objects out")
+            hooks.append(functools.partial(self.objects.blend, features=objects))
+        return self.denoiser(
+            self._with_environment(latents_BFCHW, environment, mask),
+            timesteps_B.expand(batch),
+            Injections(
+                context=None if context is None else context.expand(batch, -1, -1),
+                joined=joined,
+                conditional=conditional,
+                after_spatial=tuple(hooks),
+                temporal=temporal,
+            ),
+            added=None if pose is None else pose.expand(batch, -1, -1, -1, -1).flatten(0, 1),
+            added_embedding=embedding,
+        )
 
     def _with_environment(self, latents: Tensor, environment: Tensor | None, mask: Tensor | None) -> Tensor:
         if not self.config.environment:
@@ -129,20 +141,5 @@ class AnimationModel(nn.Module):
         return torch.cat([latents, extra.to(latents.dtype)], dim=2)
 
 
-def _refer(
-    injections: Injections, reference: KeysValues, clips: tuple[int, int], frames: int, seen: dict[str, Tensor] | None
-) -> None:
-    """Hand on what `project_reference` made to the clips from the first of `clips` to the second."""
-    alone, batch = clips
-    reference = {name: tuple(x.expand(batch - alone, -1, -1) for x in kv) for name, kv in reference.items()}
-    injections.reference = {name: kv for name, kv in reference.items() if ".attentions." in name}
-    injections.lookups = {
-        name: kv
-        for name, kv in reference.items()
-        if name not in injections.reference and name not in (APPEARANCE, PATCHES)
-    }
-    if APPEARANCE in reference:
-        appearance = F.pad(reference[APPEARANCE][0][:, 0], (0, 0, alone, 0))
-        injections.appearance = appearance.repeat_interleave(frames, dim=0)
-    if seen is not None:
-        injections.colours, injections.seen = reference[PATCHES][0], seen
+def _known(attention: dict, name: str, tokens: Tensor):
+    return attention.get(name)

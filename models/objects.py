@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .config import ModelConfig
 
@@ -70,14 +70,14 @@ class ObjectGuider(nn.Module):
         present = (x != 0).flatten(1).any(dim=1).to(x)[:, None, None, None]
         maps = []
         for stage in self.stages:
-            x = F.silu(stage(x))
+            x = functional.silu(stage(x))
             maps.append(x)
         return ObjectFeatures(maps, present)
 
-    def blend(self, name: str, x: Tensor, features: ObjectFeatures) -> Tensor:
+    def blend(self, name: str, x: Tensor, frames: int, features: ObjectFeatures) -> Tensor:
         """Blend the level's object features into `x` where `name` is a blending place; other layers pass unchanged.
 
-        Features of one clip serve all clips of x.
+        A hook behind spatial attention once `features` is given; those of one clip serve all clips of x.
         """
         if name not in self.levels:
             return x

@@ -1,25 +1,25 @@
 """The UNet of Stable Diffusion 1.5's family, with AnimateDiff's motion modules when `temporal`.
 
-One class serves the denoiser (`temporal=True`) and, through `ReferenceNet`, the appearance encoder.
+One class serves the denoiser (`temporal=True`) and, through `ReferenceNet`, the reader of the character's picture.
 State-dict keys are those of diffusers' `UNetMotionModel` and `UNet2DConditionModel`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..errors import InputError
 from .config import UNetConfig
 from .layers import (
     Downsample,
     MotionModule,
-    ReferenceLookup,
     ResnetBlock,
     SpatialTransformer,
     TimestepEmbedding,
@@ -27,252 +27,241 @@ from .layers import (
     timestep_embedding,
 )
 
-KeysValues = dict[str, tuple[Tensor, Tensor]]
-Blend = Callable[[str, Tensor], Tensor]
+Hook = Callable[[str, Tensor, int], Tensor]  # (layer, features (B·F, C, h, w), frames F) → features of that shape
+KeysValues = tuple[Tensor, Tensor]  # (R, r, C) each, of R clips
+Join = Callable[[str, Tensor], KeysValues | None]  # (attention, its normalised tokens (B·F, n, C)) → what it also sees
 
 
-@dataclass
+@dataclass(frozen=True)
 class Injections:
-    """What the papers inject into the UNet's layers; a mechanism that is off is None and costs nothing."""
+    """What the papers inject into the UNet's layers; a mechanism that is off is None or empty, and costs nothing.
 
-    frames: int = 1
-    context: Tensor | None = None  # (B, L, D) for cross-attention
-    # of the reference, for the last R of the B clips; the others are unconditional
-    reference: KeysValues | None = None  # name of a spatial attention → (R, r, C) each
-    lookups: KeysValues | None = None  # name of a layer → keys and values of its lookup, (R, r, C) each
-    appearance: Tensor | None = None  # (B·F, 4·C0) joins the time embedding
-    colours: Tensor | None = None  # (B, r, c) of the reference's patches, for training the lookups
-    seen: dict[str, Tensor] | None = None  # filled with what each layer's lookup makes of them: (B·F, c, h, w)
-    blend: Blend | None = None  # (layer name, features) → blended features
+    context: (B, L, D), the image embedding that cross-attention reads.
+    joined: what a spatial self-attention, "up_blocks.1.attentions.0", sees besides itself (Animate Anyone §3.2).
+    conditional: the frames, of B·F, that see what is joined: all, or those behind guidance's unconditional half.
+    after_spatial: hooks behind the spatial attention of a layer, "up_blocks.1.0", one after another (AA2 §3.3).
+    after_temporal: hooks behind a layer's motion module.
+    temporal: False leaves the motion modules out, for frames that are no clip.
+    """
+
+    context: Tensor | None = None
+    joined: Join | None = None
+    conditional: slice = field(default_factory=lambda: slice(None))
+    after_spatial: tuple[Hook, ...] = ()
+    after_temporal: tuple[Hook, ...] = ()
     temporal: bool = True
-    features: dict[str, Tensor] | None = None  # a dictionary here is filled: attention name → norm1 output (B·F, n, C)
 
 
 class Level(nn.Module):
-    """The layers of one resolution: resnets, spatial attentions, motion modules, and a resampler."""
+    """The layers of one resolution: resnets, and behind each of them a spatial attention and a motion module.
+
+    Args:
+        name: its name in the UNet, "up_blocks.1".
+        inputs: the channels that each resnet takes; all give `channels`.
+        attentions, motion_modules: how many resnets have one behind them.
+    """
 
     def __init__(
         self,
         name: str,
-        channels_in: list[int],
+        inputs: list[int],
         channels: int,
         config: UNetConfig,
         *,
-        attention: bool,
-        motion: bool,
-        resampler: str | None,
+        attentions: int,
+        motion_modules: int,
         operations,
-        lookup: int | None = None,
     ) -> None:
         super().__init__()
         self.name = name
-        embedding = 4 * config.block_out_channels[0]
-        groups = config.norm_groups
-        self.resnets = nn.ModuleList(
-            [ResnetBlock(width, channels, embedding, groups, operations) for width in channels_in]
+        embedding, groups = 4 * config.block_out_channels[0], config.norm_groups
+        self.resnets = nn.ModuleList(ResnetBlock(width, channels, embedding, groups, operations) for width in inputs)
+        self.attentions = nn.ModuleList(
+            SpatialTransformer(channels, config.cross_attention_dim, config.heads, groups, operations)
+            for _ in range(attentions)
         )
-        count = len(channels_in) - (name == "mid_block")
-        if attention:
-            self.attentions = nn.ModuleList(
-                [
-                    SpatialTransformer(channels, config.cross_attention_dim, config.heads, groups, operations)
-                    for _ in range(count)
-                ]
-            )
-        if lookup is not None:
-            self.lookups = nn.ModuleList(
-                [ReferenceLookup(channels, lookup, config.heads, groups, operations) for _ in range(count)]
-            )
-        if motion:
-            mm = config.motion_modules
-            self.motion_modules = nn.ModuleList(
-                [
-                    MotionModule(channels, mm.heads, mm.max_frames, mm.norm_groups, mm.norm_per_frame, operations)
-                    for _ in range(count)
-                ]
-            )
-        if resampler == "down":
-            self.downsamplers = nn.ModuleList([Downsample(channels, operations)])
-        if resampler == "up":
-            self.upsamplers = nn.ModuleList([Upsample(channels, operations)])
+        self.motion_modules = nn.ModuleList(
+            MotionModule(channels, config.motion_modules, operations) for _ in range(motion_modules)
+        )
 
-    def forward(self, x: Tensor, embedding: Tensor, injections: Injections, skips: list[Tensor]) -> Tensor:
-        """Features (B·F, C, h, w) and the time embedding (B·F, E) → what the next level takes.
-
-        Levels on the way down add to `skips`, those on the way up take from it.
-        """
-        up, down = self.name.startswith("up_blocks"), self.name.startswith("down_blocks")
-        for i, resnet in enumerate(self.resnets):
-            x = resnet(torch.cat([x, skips.pop()], dim=1) if up else x, embedding)
-            if up or down or i == 0:  # the mid block ends with a resnet alone
-                x = self.after_resnet(i, x, injections)
-            if down:
-                skips.append(x)
-        if hasattr(self, "downsamplers"):
-            x = self.downsamplers[0](x)
-            skips.append(x)
-        if hasattr(self, "upsamplers"):
-            x = self.upsamplers[0](x, tuple(skips[-1].shape[-2:]))
+    def layer(self, i: int, x: Tensor, embedding: Tensor, injections: Injections, frames: int) -> Tensor:
+        """One resnet and what follows it: features (B·F, C_in, h, w), time embedding (B·F, E) → (B·F, C, h, w)."""
+        name = f"{self.name}.{i}"
+        x = self.resnets[i](x, embedding)
+        if self.attentions:
+            joined = injections.joined and functools.partial(injections.joined, f"{self.name}.attentions.{i}")
+            x = self.attentions[i](x, injections.context, joined, injections.conditional)
+        for hook in injections.after_spatial:
+            x = hook(name, x, frames)
+        if self.motion_modules and injections.temporal:
+            x = self.motion_modules[i](x, frames)
+        for hook in injections.after_temporal:
+            x = hook(name, x, frames)
         return x
 
-    def after_resnet(self, index: int, x: Tensor, injections: Injections) -> Tensor:
-        """Spatial attention (with reference), spatial blending of objects, motion module: what follows a resnet."""
-        name = f"{self.name}.attentions.{index}"
-        if hasattr(self, "attentions"):
-            reference = injections.reference.get(name) if injections.reference else None
-            x, features = self.attentions[index](x, injections.context, reference, injections.frames)
-            if injections.features is not None:
-                injections.features[name] = features
-        if injections.lookups and f"{self.name}.{index}" in injections.lookups:
-            x = self._look_up(index, x, injections)
-        if injections.blend is not None:
-            x = injections.blend(f"{self.name}.{index}", x)
-        if injections.temporal and hasattr(self, "motion_modules"):
-            x = self.motion_modules[index](x, injections.frames)
-        return x
 
-    def _look_up(self, index: int, x: Tensor, injections: Injections) -> Tensor:
-        keys_values = injections.lookups[f"{self.name}.{index}"]
-        alone = len(x) - len(keys_values[0]) * injections.frames
-        looking, seen = self.lookups[index](x[alone:], keys_values, injections.colours)
-        if seen is not None:
-            injections.seen[f"{self.name}.{index}"] = seen
-        return torch.cat([x[:alone], looking]) if alone else looking
+class DownLevel(Level):
+    """A level on the way down; `downsample`: with a strided convolution at its end."""
+
+    def __init__(self, name: str, inputs: list[int], channels: int, config: UNetConfig, *, downsample: bool, **layers):
+        super().__init__(name, inputs, channels, config, **layers)
+        self.downsamplers = nn.ModuleList([Downsample(channels, layers["operations"])] if downsample else [])
+
+    def forward(self, x: Tensor, embedding: Tensor, injections: Injections, frames: int) -> list[Tensor]:
+        """Return every layer's features, for the way up; the last of them go on to the next level."""
+        features = []
+        for i in range(len(self.resnets)):
+            x = self.layer(i, x, embedding, injections, frames)
+            features.append(x)
+        return features + [downsample(x) for downsample in self.downsamplers]
+
+
+class MidLevel(Level):
+    """The level in the middle: a layer, and one more resnet."""
+
+    def forward(self, x: Tensor, embedding: Tensor, injections: Injections, frames: int) -> Tensor:
+        return self.resnets[1](self.layer(0, x, embedding, injections, frames), embedding)
+
+
+class UpLevel(Level):
+    """A level on the way up; `upsample`: with a convolution at its end, at the next level's size."""
+
+    def __init__(self, name: str, inputs: list[int], channels: int, config: UNetConfig, *, upsample: bool, **layers):
+        super().__init__(name, inputs, channels, config, **layers)
+        self.upsamplers = nn.ModuleList([Upsample(channels, layers["operations"])] if upsample else [])
+
+    def forward(
+        self, x: Tensor, skips: list[Tensor], size: torch.Size, embedding: Tensor, injections: Injections, frames: int
+    ) -> Tensor:
+        """`skips`: what its resnets take from the way down, the last one first; `size` (h, w) of the next level's."""
+        for i, skip in enumerate(reversed(skips)):
+            x = self.layer(i, torch.cat([x, skip], dim=1), embedding, injections, frames)
+        for upsample in self.upsamplers:
+            x = upsample(x, size)
+        return x
 
 
 class UNet(nn.Module):
-    """Denoiser, or appearance encoder when `temporal` and `head` are off.
+    """Denoiser, or reader of the character's picture when `temporal` and `head` are off.
 
     Args:
         config: widths, levels and heads.
         in_channels: channels of the input convolution (noise, and environment and mask or coordinates after it).
         temporal: build motion modules.
         head: build the output norm and convolution (and the levels after the last spatial attention).
-        lookup: channels of the reference's patches that mid and up layers look up; None: they do not.
         operations: namespace of the layers (`torch.nn` or `comfy.ops…`).
     """
 
     def __init__(
-        self,
-        config: UNetConfig,
-        *,
-        in_channels: int,
-        temporal: bool,
-        head: bool = True,
-        lookup: int | None = None,
-        operations=nn,
+        self, config: UNetConfig, *, in_channels: int, temporal: bool, head: bool = True, operations=nn
     ) -> None:
         super().__init__()
-        self.config, self.lookup = config, lookup
-        widths = config.block_out_channels
+        self.config = config
+        widths, count, last = config.block_out_channels, config.layers_per_block, len(config.block_out_channels) - 1
+        motion = count if temporal else 0
         self.conv_in = operations.Conv2d(in_channels, widths[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0], operations)
-        self.down_blocks = self._down_levels(temporal, operations)
-        self.mid_block = Level(
+        self.down_blocks = nn.ModuleList(
+            DownLevel(
+                f"down_blocks.{i}",
+                [widths[max(i - 1, 0)], *[width] * (count - 1)],
+                width,
+                config,
+                attentions=count if config.attention[i] else 0,
+                motion_modules=motion,
+                downsample=i < last,
+                operations=operations,
+            )
+            for i, width in enumerate(widths)
+        )
+        self.mid_block = MidLevel(
             "mid_block",
             [widths[-1]] * 2,
             widths[-1],
             config,
-            attention=True,
-            motion=temporal and config.motion_modules.mid_block,
-            resampler=None,
+            attentions=1,
+            motion_modules=int(temporal and config.motion_modules.mid_block),
             operations=operations,
-            lookup=lookup,
         )
-        self.up_blocks = self._up_levels(temporal, head, operations)
-        if head:
-            self.conv_norm_out = operations.GroupNorm(config.norm_groups, widths[0], eps=1e-5)
-            self.conv_out = operations.Conv2d(widths[0], config.out_channels, 3, padding=1)
-
-    def _down_levels(self, temporal: bool, operations) -> nn.ModuleList:
-        widths, levels = self.config.block_out_channels, nn.ModuleList()
-        for i, width in enumerate(widths):
-            channels_in = [widths[max(i - 1, 0)]] + [width] * (self.config.layers_per_block - 1)
-            levels.append(
-                Level(
-                    f"down_blocks.{i}",
-                    channels_in,
-                    width,
-                    self.config,
-                    attention=self.config.attention[i],
-                    motion=temporal,
-                    resampler="down" if i < len(widths) - 1 else None,
-                    operations=operations,
-                )
+        # without a head nothing reads what follows the last spatial attention
+        end = last if head else last - config.attention.index(True)
+        self.up_blocks = nn.ModuleList(
+            UpLevel(
+                f"up_blocks.{i}",
+                up_inputs(config, i),
+                width,
+                config,
+                attentions=count + 1 if config.attention[last - i] else 0,
+                motion_modules=count + 1 if temporal else 0,
+                upsample=i < end,
+                operations=operations,
             )
-        return levels
-
-    def _up_levels(self, temporal: bool, head: bool, operations) -> nn.ModuleList:
-        """Without a head nothing reads what follows the last spatial attention: levels after it are not built."""
-        widths, levels = self.config.block_out_channels, nn.ModuleList()
-        last = len(widths) - 1 if head else len(widths) - 1 - self.config.attention.index(True)
-        skips = [widths[0]]
-        for i, width in enumerate(widths):
-            skips += [width] * self.config.layers_per_block + ([width] if i < len(widths) - 1 else [])
-        x_width = widths[-1]
-        for i, width in enumerate(reversed(widths[-last - 1 :])):
-            channels_in = []
-            for _ in range(self.config.layers_per_block + 1):
-                channels_in.append(x_width + skips.pop())
-                x_width = width
-            levels.append(
-                Level(
-                    f"up_blocks.{i}",
-                    channels_in,
-                    width,
-                    self.config,
-                    attention=self.config.attention[len(widths) - 1 - i],
-                    motion=temporal,
-                    resampler=None if i == last else "up",
-                    operations=operations,
-                    lookup=self.lookup,
-                )
-            )
-        return levels
-
-    def trunk(self, x: Tensor, timesteps: Tensor, injections: Injections, added: Tensor | None = None) -> Tensor:
-        """Input (B·F, C_in, h, w), timesteps (B·F,), `added` (B·F, C0, h, w) joins the first feature map → features."""
-        if self.config.cross_attention_dim is not None and injections.context is None:
-            raise InputError(
-                f"the model reads an image embedding and got none: give context (clips, 1, "
-                f"{self.config.cross_attention_dim}), zeros for the unconditional pass"
-            )
-        embedding = self.time_embedding(timestep_embedding(timesteps, self.config.block_out_channels[0]).to(x.dtype))
-        if injections.appearance is not None:
-            embedding = embedding + injections.appearance
-        embedding = F.silu(embedding)
-        x = self.conv_in(x)
-        if added is not None:
-            x = x + added
-        skips = [x]
-        for level in (*self.down_blocks, self.mid_block, *self.up_blocks):
-            x = level(x, embedding, injections, skips)
-        return x
+            for i, width in enumerate(widths[::-1][: end + 1])
+        )
+        self.conv_norm_out = operations.GroupNorm(config.norm_groups, widths[0], eps=1e-5) if head else None
+        self.conv_out = operations.Conv2d(widths[0], config.out_channels, 3, padding=1) if head else None
 
     def forward(
-        self, latents_BFCHW: Tensor, timesteps: Tensor, injections: Injections, added: Tensor | None = None
+        self,
+        latents_BFCHW: Tensor,
+        timesteps: Tensor,
+        injections: Injections,
+        added: Tensor | None = None,
+        added_embedding: Tensor | None = None,
     ) -> Tensor:
         """Predict noise or velocity.
 
         Args:
             latents_BFCHW: (B, F, C_in, h, w).
             timesteps: (B,).
-            injections: conditions of B clips.
-            added: (B·F, C0, h, w), motion features for the first feature map.
+            injections: what the layers are told besides.
+            added: (B·F, C0, h, w), the pose guider's features, for the first feature map.
+            added_embedding: (B·F, 4·C0), joins the time embedding.
         Returns:
-            (B, F, out_channels, h, w).
+            (B, F, out_channels, h, w); without a head (B, F, C, h', w') of the last level.
         Raises:
-            InputError: more frames than the motion modules' position table holds.
+            InputError: more frames than the motion modules' position table holds; no context for cross-attention.
         """
         batch, frames = latents_BFCHW.shape[:2]
-        limit = self.config.motion_modules.max_frames
+        self._check(frames, injections)
+        x = rearrange(latents_BFCHW, "b f c h w -> (b f) c h w").contiguous(memory_format=torch.channels_last)
+        embedding = timestep_embedding(timesteps.repeat_interleave(frames), self.config.block_out_channels[0])
+        embedding = self.time_embedding(embedding.to(x.dtype))
+        embedding = functional.silu(embedding if added_embedding is None else embedding + added_embedding)
+        x = self.conv_in(x)
+        x = x if added is None else x + added
+        skips = [x]
+        for level in self.down_blocks:
+            skips += level(skips[-1], embedding, injections, frames)
+        x = self.mid_block(skips[-1], embedding, injections, frames)
+        for level in self.up_blocks:
+            count = len(level.resnets)
+            skips, taken = skips[:-count], skips[-count:]
+            x = level(x, taken, (skips or taken)[-1].shape[-2:], embedding, injections, frames)
+        if self.conv_out is not None:
+            x = self.conv_out(functional.silu(self.conv_norm_out(x)))
+        return rearrange(x, "(b f) c h w -> b f c h w", b=batch)
+
+    def _check(self, frames: int, injections: Injections) -> None:
+        limit, width = self.config.motion_modules.max_frames, self.config.cross_attention_dim
         if injections.temporal and frames > limit:
             raise InputError(
                 f"{frames} frames at once, and the motion modules take {limit}: use windows of {limit} or fewer "
                 "(--window, Inhabit Context Windows)"
             )
-        injections.frames = frames
-        x = rearrange(latents_BFCHW, "b f c h w -> (b f) c h w").contiguous(memory_format=torch.channels_last)
-        x = self.trunk(x, timesteps.repeat_interleave(frames), injections, added)
-        x = self.conv_out(F.silu(self.conv_norm_out(x)))
-        return rearrange(x, "(b f) c h w -> b f c h w", b=batch)
+        if width is not None and injections.context is None:
+            raise InputError(
+                f"the model reads an image embedding and got none: give context (clips, 1, {width}), zeros for the "
+                "unconditional pass"
+            )
+
+
+def up_inputs(config: UNetConfig, i: int) -> list[int]:
+    """The channels that the resnets of the way up's level i take: the features so far, and a skip of the way down."""
+    widths, count = config.block_out_channels, config.layers_per_block
+    skips = [widths[0]]
+    for level, width in enumerate(widths):
+        skips += [width] * (count + (level < len(widths) - 1))
+    own = skips[::-1][i * (count + 1) : (i + 1) * (count + 1)]
+    width = widths[::-1][i]
+    return [before + skip for before, skip in zip([widths[::-1][max(i - 1, 0)], *[width] * count], own, strict=True)]

@@ -128,7 +128,7 @@ class InhabitMotionBlur(io.ComfyNode):
         if driving is not None:
             driving = checked_image(driving, "driving")
             check_video("driving", driving, len(poses), width, height)
-        typical = TYPICAL_SHARPNESS if model is None else model_config(model).motion.typical_sharpness
+        typical = TYPICAL_SHARPNESS if model is None else model_config(model).pose.typical_sharpness
         blur = measure_hand_blur(poses, width, height, driving, typical=typical)
         blur = override_sharpness(blur, sharpness_override)
         return io.NodeOutput(blur_maps(blur, width, height), blur.sharpness.flatten().tolist())

@@ -64,7 +64,7 @@ def measure_hand_blur(
     frames when it is sliced.
     before: the poses one frame before each of `poses`, for frames that do not follow each other; None: they do.
     typical: the variance of an ordinary hand, grey values of 0…255: the scale that the model was trained with, its
-        config's `motion.typical_sharpness`.
+        config's `pose.typical_sharpness`.
     Raises InputError where driving video and poses differ in length or size.
     """
     if len(poses) and isinstance(poses[0], dict):

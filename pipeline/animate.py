@@ -6,9 +6,10 @@ What exists for the whole video at once are its latents (F, 4, h, w), on the CPU
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor
@@ -16,23 +17,25 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec
+from ..models.conditions import Mechanism
 from ..models.config import ModelConfig
 from ..models.model import AnimationModel
-from ..models.unet import KeysValues
+from ..models.reference import ProjectedReference
 from ..sampling.guidance import guide, needs_unconditional
 from ..sampling.reference_noise import diffuse_reference
-from ..sampling.schedules import TrailingDDIMScheduler, make_scheduler
+from ..sampling.schedules import TrailingDDIMScheduler, gamma_for, make_scheduler
 from ..sampling.windows import WindowAverage, step_windows, windows
-from .conditions import DrivingConditions, check_size, log_unused, motion_inputs, selected
+from .conditions import DrivingConditions, check_size, log_unread, motion_inputs, selected
 from .encoded import EncodedConditions, encode_conditions
 from .streams import chunks
 
 LongVideo = Literal["windows", "clips"]
-Mechanism = Literal["reference", "motion", "environment", "objects", "temporal"]
+Switch = Mechanism | Literal["temporal"]
+SWITCHES = (*get_args(Mechanism), "temporal")
 Callback = Callable[[int, int, Tensor], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """How to sample; every None is the model's own default (`config.sampling`).
 
@@ -45,38 +48,49 @@ class Settings:
     prompt_travel  shift all windows by a random offset at every step (HIA); False leaves them in place.
     gamma       factor on the signal-to-noise ratio of the schedule that the model was trained with, which has HIA's γ
                 in it where the model has one (`config.schedule.gamma`). The network is told t and given the noise of
-                a later t: a user's option, no paper's method. None samples the schedule as trained.
+                a later t: a user's option, no paper's method. None samples the schedule as trained; "auto" goes by
+                the video's size (`gamma_for`).
+    reference_noise  start from the reference, diffused to the last timestep (HIA), instead of noise alone; with zero
+                terminal SNR nearly the same.
     """
 
-    steps: int
-    guidance: float
-    seed: int
-    window: int
-    overlap: int
-    long_video: LongVideo
-    prompt_travel: bool
-    gamma: float | None
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int = 0
+    window: int | None = None
+    overlap: int | None = None
+    long_video: LongVideo = "windows"
+    prompt_travel: bool = True
+    gamma: float | Literal["auto"] | None = None
+    reference_noise: bool = False
 
-    @classmethod
-    def of(cls, config: ModelConfig, given: dict, **fixed) -> Settings:
-        """Fill the None of `given` from the model's defaults. Raises InputError for values that cannot work."""
+    def filled(self, config: ModelConfig, size: tuple[int, int]) -> Self:
+        """These with the model's defaults in place of None, for a video of `size` (height, width).
+
+        Raises InputError for values that cannot work.
+        """
         defaults = config.sampling
-        values = {name: getattr(defaults, name) if value is None else value for name, value in given.items()}
-        if given["window"] is not None and given["overlap"] is None:
-            values["overlap"] = min(defaults.overlap, values["window"] - 1)
-        settings = cls(**fixed, **values)
-        settings._check(config)
-        return settings
+        names = ("steps", "guidance", "window", "overlap")
+        values = {name: getattr(defaults, name) for name in names if getattr(self, name) is None}
+        if self.window is not None and self.overlap is None:
+            values["overlap"] = min(defaults.overlap, self.window - 1)
+        if self.gamma == "auto":
+            values["gamma"] = gamma_for(*size, config.schedule.gamma)
+        filled = replace(self, **values)
+        filled._check(config)
+        return filled
 
     def _check(self, config: ModelConfig) -> None:
         longest = config.unet.motion_modules.max_frames
+        if not math.isfinite(self.guidance):
+            raise InputError(f"guidance is {self.guidance}: give a number, 1 is off")
         if not 1 <= self.window <= longest:
             raise InputError(f"a window of {self.window} frames; the model takes 1 to {longest} at once")
         if not 0 <= self.overlap < self.window:
             raise InputError(
                 f"an overlap of {self.overlap} frames for windows of {self.window}; give 0 to {self.window - 1}"
             )
-        if self.long_video not in ("windows", "clips"):
+        if self.long_video not in get_args(LongVideo):
             raise InputError(f'long_video is "{self.long_video}"; give "windows" or "clips"')
         if not 0 <= self.seed < 2**64:
             raise InputError(f"the seed is {self.seed}; give a whole number from 0 to 2^64 - 1")
@@ -88,51 +102,15 @@ def animate(
     codec: LatentCodec,
     reference_image: Tensor,
     conditions: DrivingConditions,
-    *,
-    steps: int | None = None,
-    guidance: float | None = None,
-    seed: int = 0,
-    window: int | None = None,
-    overlap: int | None = None,
-    long_video: LongVideo = "windows",
-    prompt_travel: bool = True,
-    gamma: float | None = None,
-    reference_noise: bool = False,
-    context: Tensor | None = None,
-    without: Collection[Mechanism] = (),
-    release_reference: bool = False,
-    progress: bool = True,
-    callback: Callback | None = None,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
+    **run,
 ) -> Tensor:
     """Animate the reference character by the driving conditions and return the raw frames (F, H, W, 3) 0…1, CPU.
 
-    model            on the device and in the dtype to compute in; the noise schedule itself runs in float32.
-    reference_image  (1, H, W, 3) 0…1.
-    context          (1, L, D) tokens of a vision encoder for the cross-attention of models that have it.
-    reference_noise  start from the reference, diffused to the last timestep (HIA), instead of noise alone; with zero
-                     terminal SNR nearly the same.
-    without          mechanisms to switch off, as an ablation or for a model that has not learned them yet.
-    release_reference  take the ReferenceNet out of the model as soon as it has read the picture: a third of the memory.
-    callback         called after every step with (step, steps in all, latents (F or window, C, h, w)); whatever it
-                     raises ends the run, which is how a host interrupts it.
-    The rest is described at `Settings`. Raises InputError for sizes or settings that cannot work.
+    Arguments and errors are those of `sample_latents`.
     """
-    given = {"steps": steps, "guidance": guidance, "window": window, "overlap": overlap}
-    fixed = {"seed": seed, "long_video": long_video, "prompt_travel": prompt_travel, "gamma": gamma}
-    settings = Settings.of(model.config, given, **fixed)
-    latents = sample_latents(
-        model,
-        codec,
-        reference_image,
-        conditions,
-        settings,
-        reference_noise=reference_noise,
-        context=context,
-        without=without,
-        release_reference=release_reference,
-        progress=progress,
-        callback=callback,
-    )
+    settings = settings.filled(model.config, conditions.size)
+    latents = sample_latents(model, codec, reference_image, conditions, settings, **run)
     return _decode(codec, latents, settings.window, conditions.size)
 
 
@@ -142,27 +120,38 @@ def sample_latents(
     codec: LatentCodec,
     reference_image: Tensor,
     conditions: DrivingConditions,
-    settings: Settings,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
     *,
-    reference_noise: bool = False,
     context: Tensor | None = None,
-    without: Collection[Mechanism] = (),
+    without: Collection[Switch] = (),
     release_reference: bool = False,
     progress: bool = True,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Everything that `animate` does before it decodes: return the finished latents (F, C, h, w), float32, CPU."""
+    """Everything that `animate` does before it decodes: return the finished latents (F, C, h, w), float32, CPU.
+
+    model            on the device and in the dtype to compute in; the noise schedule itself runs in float32.
+    reference_image  (1, H, W, 3) 0…1.
+    context          (1, L, D) tokens of a vision encoder for the cross-attention of models that have it.
+    without          mechanisms to switch off, as an ablation or for a model that has not learned them yet.
+    release_reference  take the ReferenceNet out of the model as soon as it has read the picture: a third of the memory.
+    callback         called after every step with (step, steps in all, latents (F or window, C, h, w)); whatever it
+                     raises ends the run, which is how a host interrupts it.
+
+    Raises InputError for sizes or settings that cannot work, and where the model's answer is no number.
+    """
+    settings = settings.filled(model.config, conditions.size)
     check_size("the driving video", *conditions.size, model.config.size_multiple)
     scheduler = make_scheduler(model.config.schedule, settings.gamma)
     scheduler.set_timesteps(settings.steps)
     encoded = encode_conditions(codec, conditions, settings.window)
-    log_unused(model.config, conditions)
+    log_unread(model.config, conditions)
     reference = None if "reference" in without else project_reference(model, codec, reference_image, context)
     if release_reference:
         model.reference = None
     denoiser = WindowDenoiser(model, conditions, encoded, reference, settings.guidance, context, without)
     start = noise = initial_noise(encoded.environment.shape, settings.seed)
-    if reference_noise and "reference" not in without:
+    if settings.reference_noise and "reference" not in without:
         start = diffuse_reference(codec.encode(reference_image).cpu(), noise, scheduler.alphas_cumprod[-1])
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
@@ -207,14 +196,14 @@ class WindowDenoiser:
         model: AnimationModel,
         conditions: DrivingConditions,
         encoded: EncodedConditions,
-        reference: KeysValues | None,
+        reference: ProjectedReference | None,
         guidance: float = 1.0,
         context: Tensor | None = None,
-        without: Collection[Mechanism] = (),
+        without: Collection[Switch] = (),
     ) -> None:
-        unknown = set(without) - set(get_args(Mechanism))
+        unknown = set(without) - set(SWITCHES)
         if unknown:
-            raise InputError(f"no mechanism {sorted(unknown)} to switch off; name some of {get_args(Mechanism)}")
+            raise InputError(f"no mechanism {sorted(unknown)} to switch off; name some of {SWITCHES}")
         parameter = next(model.parameters())
         self._device, self._dtype = parameter.device, parameter.dtype
         self._model, self._conditions, self._encoded = model, conditions, encoded
@@ -223,7 +212,7 @@ class WindowDenoiser:
         self._without, self._temporal = frozenset(without), "temporal" not in without
         self._window: list[int] | None = None
         self._scene: dict = {}  # what both passes of guidance see
-        self._motion: Tensor | None = None
+        self._pose: Tensor | None = None
 
     @property
     def frames(self) -> int:
@@ -236,45 +225,49 @@ class WindowDenoiser:
         timesteps = torch.tensor([timestep], device=self._device)
         missing = self._model.config.sampling.unconditional_without
         if not needs_unconditional(self._guidance, missing):
-            return self._denoise(latents, timesteps, self._context, self._motion)[0].cpu()
+            return self._denoise(latents, timesteps, self._context, self._pose)[0].cpu()
         # HIA animation-cfg, both passes as one batch: environment and objects are where the scene is, and stay.
         # What the unconditional pass keeps, as the image embedding with its reference, is of one clip and serves both.
         both = self._denoise(
             latents.expand(2, -1, -1, -1, -1),
             timesteps,
             _after_nothing(self._context) if "reference" in missing else self._context,
-            _after_nothing(self._motion) if "motion" in missing else self._motion,
+            _after_nothing(self._pose) if "motion" in missing else self._pose,
             unconditional=int("reference" in missing),
         )
         return guide(both[0], both[1], self._guidance).cpu()
 
-    def _denoise(self, latents: Tensor, timesteps: Tensor, context, motion, unconditional: int = 0) -> Tensor:
+    def _denoise(self, latents: Tensor, timesteps: Tensor, context, pose, unconditional: int = 0) -> Tensor:
         prediction = self._model.denoise(
             latents,
             timesteps,
             context,
             reference=self._reference,
-            motion=motion,
+            pose=pose,
             temporal=self._temporal,
             unconditional=unconditional,
             **self._scene,
         )
+        if not torch.isfinite(prediction).all():
+            raise InputError(
+                f"the model's answer at step {int(timesteps[0])} is no number (NaN or infinite) in {self._dtype}: "
+                "compute in float32 or bfloat16 (--dtype), or use another checkpoint"
+            )
         return prediction.float()
 
     def _prepare(self, window: list[int]) -> None:
         if window == self._window:
             return
-        self._window, self._motion, self._scene = None, None, {}  # free the last window before making the next
+        self._window, self._pose, self._scene = None, None, {}  # free the last window before making the next
         encoded, config = self._encoded, self._model.config
-        if "motion" not in self._without:
-            given = motion_inputs(self._conditions, window, config)
-            given = (None if values is None else self._place(values) for values in given)
-            self._motion = self._model.motion(*given, temporal=self._temporal)
+        given = {} if "motion" in self._without else motion_inputs(self._conditions, window, config)
         if "environment" not in self._without and config.environment:
-            self._scene["environment"] = self._place(encoded.environment[window]).unsqueeze(0)
-            self._scene["mask"] = self._place(encoded.mask[window]).unsqueeze(0)
+            given |= {"environment": encoded.environment[window][None], "mask": encoded.mask[window][None]}
         if "objects" not in self._without and encoded.objects is not None and config.objects is not None:
-            self._scene["objects"] = self._model.objects(self._place(encoded.objects[window]).unsqueeze(0))
+            given["objects"] = encoded.objects[window][None]
+        placed = {name: self._place(values) for name, values in given.items()}
+        self._scene = self._model.features(placed, temporal=self._temporal)
+        self._pose = self._scene.pop("pose", None)
         self._window = window
 
     def _place(self, values: Tensor) -> Tensor:
@@ -358,7 +351,7 @@ def _sample_clips(
                 current = scheduler.step(denoiser(current, timestep, clip), timestep, current).prev_sample
                 bar.update()
                 if callback is not None:
-                    callback(number * settings.steps + step + 1, total, current)
+                    callback(number * settings.steps + step + 1, total, current.clone())
             current = current if keep is None else keep.put_back(current, clip, None)
             latents[clip[finished:]] = current[finished:]
             done = clip[-1] + 1
@@ -367,7 +360,7 @@ def _sample_clips(
 
 def project_reference(
     model: AnimationModel, codec: LatentCodec, image: Tensor, context: Tensor | None = None
-) -> KeysValues:
+) -> ProjectedReference:
     """Run the ReferenceNet on a picture (1, H, W, 3) 0…1 and project its features to keys and values.
 
     Done once a run: neither depends on the step or the window.

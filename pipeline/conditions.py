@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
+from ..models.conditions import unread
 from ..models.config import ModelConfig
 from ..perception.masks import inside
 from .streams import LazyFrames
@@ -160,26 +161,22 @@ def latent_mask(mask: Tensor, downscale: int) -> Tensor:
     return cells.reshape(*mask.shape[:-2], 1, *cells.shape[-2:])
 
 
-def motion_inputs(conditions: DrivingConditions, window: list[int], config: ModelConfig) -> list[Tensor | None]:
-    """Return what the motion guider reads of one window: skeleton (1, F, 3, H, W), depth (1, F, 1, H, W), blur maps
-    (1, F, 3, H, W); None for what is not given or what the model has no network for."""
-    depth = conditions.depth if config.motion.depth else None
-    blur = conditions.blur if config.motion.blur is not None else None
-    axes = ("f h w c -> 1 f c h w", "f h w -> 1 f 1 h w", "f h w c -> 1 f c h w")
-    planes = zip((conditions.skeleton, depth, blur), axes, strict=True)
-    return [None if plane is None else rearrange(plane[window], order) for plane, order in planes]
+def motion_inputs(conditions: DrivingConditions, window: list[int], config: ModelConfig) -> dict[str, Tensor]:
+    """Return what the pose guider reads of one window, by name: skeleton (1, F, 3, H, W), depth (1, F, 1, H, W), blur
+    maps (1, F, 3, H, W); without what is not given or what the model has no network for."""
+    given = {name: getattr(conditions, name) for name in ("skeleton", "depth", "blur")}
+    given = {name: plane for name, plane in given.items() if plane is not None}
+    useless = {condition.name for condition in unread(config, given)}
+    orders = {4: "f h w c -> 1 f c h w", 3: "f h w -> 1 f 1 h w"}
+    return {name: rearrange(x[window], orders[x.ndim]) for name, x in given.items() if name not in useless}
 
 
-def log_unused(config: ModelConfig, conditions: DrivingConditions) -> None:
+def log_unread(config: ModelConfig, conditions: DrivingConditions) -> None:
     """Tell which of the conditions the model's weights have no network for, and what happens instead."""
-    if not config.environment:
-        logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
-    if conditions.has_objects and config.objects is None:
-        logger.info("model %s has no object guider: the object mask is not used", config.name)
-    if conditions.depth is not None and not config.motion.depth:
-        logger.info("model %s reads no depth: it is not used", config.name)
-    if conditions.blur is not None and config.motion.blur is None:
-        logger.info("model %s reads no motion-blur maps: they are not used", config.name)
+    given = {"environment"} | ({"objects"} if conditions.has_objects else set())
+    given |= {name for name in ("depth", "blur") if getattr(conditions, name) is not None}
+    for condition in unread(config, given):
+        logger.info("model %s %s", config.name, condition.unread)
 
 
 def check_size(name: str, height: int, width: int, multiple: int) -> None:

@@ -15,7 +15,7 @@ from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
-from .mask_input import read_mask_of, read_objects, read_structured_depth, skeleton_mask
+from .mask_input import read_mask_of, read_objects, read_structured_depth
 from .pose_input import PoseFile, open_pose, read_skeletons
 from .reference_picture import fit_reference, studio
 from .streams import LazyFrames, ReadAgain
@@ -27,7 +27,6 @@ __all__ = [
     "fit_reference",
     "load_inputs",
     "open_inputs",
-    "skeleton_mask",
     "studio",
     "with_neighbours",
 ]
@@ -102,9 +101,7 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         skeleton=skeletons,
         depth=read_structured_depth(files.depth, skeletons, target),
         object_mask=read_objects(files.object_mask, target),
-        blur=_hand_maps(
-            files, people, None if video is None else driving, target.size, config.motion.typical_sharpness
-        ),
+        blur=_hand_maps(files, people, None if video is None else driving, target.size, config.pose.typical_sharpness),
     )
     picture = read_image(files.reference)
     reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")

@@ -93,15 +93,11 @@ def _checked(option: str, clip: Clip, target: Target) -> Iterator[Tensor]:
         yield torch.from_numpy(plane)
 
 
-def skeleton_mask(skeleton_FHWC: Tensor | LazyFrames) -> Tensor:
-    """Mask (F, H, W), 0 or 1: drawn skeletons grown by 5 % of the tallest one's height.
+def _grown(skeletons: LazyFrames) -> Iterator[Tensor]:
+    """Masks (H, W), 0 or 1: drawn skeletons grown by 5 % of the tallest one's height.
 
     # Not in paper: stands in for the character's mask where a skeleton is all there is.
     """
-    return torch.stack(list(_grown(skeleton_FHWC)))
-
-
-def _grown(skeletons: Tensor | LazyFrames) -> Iterator[Tensor]:
     tallest = max(_extent((skeleton.amax(dim=-1) > SKELETON_THRESHOLD).any(dim=1)) for skeleton in skeletons)
     for part in chunks(len(skeletons), CHUNK):
         yield from dilate((skeletons[part].amax(dim=-1) > SKELETON_THRESHOLD).float(), SKELETON_MARGIN * tallest)

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..media import Pose, Video, holds_poses, open_video, parse_poses, read_pose
 from ..media.pose_files import canvas_of
+from ..media.pose_points import SCORE_THRESHOLD
 from ..media.sources import FOLDER_FPS
 from ..perception import draw_skeleton
 from ..perception.skeleton_video import SkeletonLook
@@ -124,7 +125,7 @@ def _tell_nobody(path: Path, empty: Sequence[bool]) -> None:
     if len(frames) == len(empty):
         raise InputError(
             f"{path} shows nobody in any of its {len(empty)} frames: give --pose the poses of a person, "
-            "found with scores above 0.05"
+            f"found with scores above {SCORE_THRESHOLD}"
         )
     if len(frames):
         logger.warning("no person in %s of %s: nothing drives the character there", frame_numbers(frames), path)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,10 +13,10 @@ from ..errors import InputError
 from ..media import write_lossless, write_video
 from ..media.outputs import check_output
 from ..models import LatentCodec, ModelConfig
-from ..sampling.schedules import gamma_for
 from ..weights import checkpoint_file, load, load_codec, read_config
 from ..weights.companions import image_context, load_vae
-from .animate import LongVideo, Settings, decoded, sample_latents
+from ..weights.lora import merge_lora
+from .animate import Settings, decoded, sample_latents
 from .conditions import DrivingConditions
 from .inputs import InputFiles, Inputs, open_inputs, with_neighbours
 from .paste_back import paste_back, pasted_back
@@ -26,32 +24,24 @@ from .paste_back import paste_back, pasted_back
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True)
-class RunSettings:
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Settings):
     """With which model to animate, and how. Every None is the model's own default.
 
     model: a checkpoint, or "puppets" for the bundled one.
-    vae, clip_vision: for models that bundle no VAE or read an image embedding; see `external`.
+    vae, clip_vision: for models that bundle no VAE or read an image embedding; see `weights.companions`.
+    loras: LoRA files and their strengths, merged into the model in this order.
     paste_back: put the driving video's own pixels back outside the generated region.
-    gamma: as in `animate`, or "auto": by the size and the γ that the model was trained with (`gamma_for`).
     device: "cpu" or "cuda"; None: cuda where there is one.
     dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     compile: run the denoiser through torch.compile, which starts slowly and then takes faster steps.
-    The rest is described at `animate`.
     """
 
     model: str = "puppets"
     vae: Path | None = None
     clip_vision: Path | None = None
+    loras: Sequence[tuple[Path, float]] = ()
     paste_back: bool = True
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int = 0
-    gamma: float | Literal["auto"] | None = None
-    reference_noise: bool = False
-    window: int | None = None
-    overlap: int | None = None
-    long_video: LongVideo = "windows"
     device: str | None = None
     dtype: str | None = None
     compile: bool = False
@@ -127,14 +117,14 @@ def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True)
 
 def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawing:
     """Load the model and animate. Raises InputError as `animate_files`."""
-    if settings.guidance is not None and not math.isfinite(settings.guidance):
-        raise InputError(f"--guidance is {settings.guidance}: give a number, 1 is off")
     device = choose_device(settings.device)
     config = read_config(settings.checkpoint)
-    sampling = _sampling(settings, config, inputs.conditions.size)
+    settings = settings.filled(config, inputs.conditions.size)
     context = _context(settings, config, inputs, device)
     codec = _codec(settings, config, device)
     model = load(settings.checkpoint, device, choose_dtype(settings.dtype, device))
+    for path, strength in settings.loras:
+        merge_lora(model, path, strength)
     if settings.compile:
         model.denoiser.compile()
     latents = sample_latents(
@@ -142,20 +132,12 @@ def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawin
         codec,
         inputs.reference,
         inputs.conditions,
-        sampling,
-        reference_noise=settings.reference_noise,
+        settings,
         context=context,
         release_reference=True,
         progress=progress,
     )
-    return Drawing(latents, codec, sampling.window, inputs.conditions)
-
-
-def _sampling(settings: RunSettings, config: ModelConfig, size: tuple[int, int]) -> Settings:
-    gamma = gamma_for(*size, config.schedule.gamma) if settings.gamma == "auto" else settings.gamma
-    given = {name: getattr(settings, name) for name in ("steps", "guidance", "window", "overlap")}
-    fixed = {"seed": settings.seed, "long_video": settings.long_video, "prompt_travel": True, "gamma": gamma}
-    return Settings.of(config, given, **fixed)
+    return Drawing(latents, codec, settings.window, inputs.conditions)
 
 
 def choose_device(name: str | None) -> str:
@@ -187,6 +169,7 @@ def _check_out(files: InputFiles, out: Path, settings: RunSettings) -> None:
     inputs = {f"--{field.name.replace('_', '-')}": getattr(files, field.name) for field in fields(files)}
     paths = {name: path for name, path in inputs.items() if isinstance(path, Path)}
     models = {"--model": settings.checkpoint, "--vae": settings.vae, "--clip-vision": settings.clip_vision}
+    models |= {f"--lora {path}": path for path, _ in settings.loras}
     check_output(out, {**paths, **models})
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic import atomic_folder
 from ..errors import InputError
 from ..media import (
-    atomic_folder,
     read_depth,
     read_image,
     read_mask,

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Imports point down: a file may import its own room and the rooms of the rows above its own, and no other.
 ORDER = [
     {"errors"},
+    {"atomic"},
     {"media"},
     {"models"},
     {"weights", "sampling"},
@@ -103,6 +104,19 @@ def test_imports_point_down(path: Path):
         if isinstance(node, ast.ImportFrom) and node.level > 0:
             for target in relative_targets(path, node):
                 assert target[0] in MAY_IMPORT[room], f"{path}:{node.lineno}: {room} may not import {'.'.join(target)}"
+
+
+def test_names_are_found_where_they_were_once():
+    """Scripts of others import from there; nothing of the pack does."""
+    from inhabit import models, pipeline, sampling, weights
+    from inhabit.pipeline import inputs
+    from inhabit.sampling import inputs as former
+
+    assert {name: getattr(models, name) for name in models.FORMER} == {n: getattr(weights, n) for n in models.FORMER}
+    assert all(getattr(sampling, name) is getattr(pipeline, name) for name in sampling.FORMER)
+    assert former.load_inputs is inputs.load_inputs and former.InputFiles is inputs.InputFiles
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        models.nothing  # noqa: B018
 
 
 @each_file(FILES)
@@ -216,3 +230,9 @@ def test_every_package_is_installed():
         ".".join(("inhabit", *path.parent.relative_to(ROOT).parts)) for path in FILES if path.name == "__init__.py"
     }
     assert packages == expected
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
+def test_ruff(command: list[str]):
+    done = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from inhabit.models.config import ModelConfig
 from .test_architecture import FILES, ROOT, parse
 
 FILE = re.compile(r"[\w./*-]*\w\.(?:py|md|yaml|toml|js)\b")
-OTHERS = {"card.md", "FILE.yaml", "extra_model_paths.yaml"}  # what a command writes, a placeholder, ComfyUI's
+OTHERS = {"report.md", "FILE.yaml", "extra_model_paths.yaml"}  # what a command writes, a placeholder, ComfyUI's
 NODE_ID = re.compile(r"\bInhabit[A-Z]\w+")
 NODE_NAME = re.compile(r"\bInhabit (?=[A-Z])")
 ROOMS = "evaluation|media|models|nodes|perception|pipeline|sampling|scenes|training|weights"

@@ -31,7 +31,7 @@ from . import augmentation
 from .augmentation import Clip
 from .recipe import DataRecipe, Recipe, StageRecipe
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SYSTEM = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}  # no fault of the file that is read
@@ -165,7 +165,7 @@ class FolderScenes:
         """Raises InputError when no scene is left."""
         self.broken[folder] = _line(error)
         if len(self.broken) < len(self.folders):
-            log.warning("the scene %s is left out: %s", folder, self.broken[folder])
+            logger.warning("the scene %s is left out: %s", folder, self.broken[folder])
             return
         first = self.broken[self.folders[0]]
         if len(self.folders) > 1:
@@ -280,7 +280,7 @@ def _portrait(image: np.ndarray) -> Tensor:
 class StepBatches(Dataset):
     """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order.
 
-    typical_sharpness: the model's, see `MotionGuiderConfig`.
+    typical_sharpness: the model's, see `PoseGuiderConfig`.
     """
 
     def __init__(self, recipe: Recipe, rank: int, typical_sharpness: float) -> None:

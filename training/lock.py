@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from ..errors import InputError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 LOCK = ".training.lock"  # stays in the folder: to take it away would let a third process in between
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}  # what such a file system answers
@@ -37,7 +37,7 @@ def sole_training(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        log.warning("%s is on a file system without locks: see to it that no other training writes there", folder)
+        logger.warning("%s is on a file system without locks: see to it that no other training writes there", folder)
         yield
         return
     try:
@@ -52,7 +52,7 @@ def _sign(path: Path) -> None:
     try:
         path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
     except OSError:  # Windows: a locked file is its holder's handle's alone
-        log.debug("%s cannot be signed", path)
+        logger.debug("%s cannot be signed", path)
 
 
 def _holder(path: Path) -> str:

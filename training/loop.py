@@ -31,7 +31,7 @@ from .resume import begun_with, check_same
 from .saving import Saved, load_newest, newest, save_state
 from .stages import Stage, make_stage
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -56,7 +56,7 @@ class Trainer:
         self.embed = start.image_encoder(recipe, self.model.config, self.device)
         # a VAE from elsewhere is neither trained nor written
         self.autoencoder = None if self.model.config.autoencoder is None else self.codec.vae
-        typical = self.model.config.motion.typical_sharpness
+        typical = self.model.config.pose.typical_sharpness
         self.data = StepBatches(recipe, self.accelerator.process_index, typical)
         for stage in recipe.stages:  # what a later one cannot train is told now, not when its turn comes
             make_stage(recipe, stage, self.model, self.codec, self.embed).trained()
@@ -93,7 +93,7 @@ class Trainer:
                 if halt or self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
                     self.save()
                 if halt and self.step < self.recipe.steps:
-                    log.info("stopped after step %d; --resume goes on", self.step)
+                    logger.info("stopped after step %d; --resume goes on", self.step)
                     return False
         return True
 
@@ -236,7 +236,7 @@ class Trainer:
     def _resume(self) -> None:
         saved = load_newest(self.checkpoints)
         if saved is None:
-            log.warning("no valid checkpoint in %s: starting at step 0", self.checkpoints)
+            logger.warning("no valid checkpoint in %s: starting at step 0", self.checkpoints)
             return
         check_same(saved, self.recipe, self.model.config, self.out)
         if saved.step > self.recipe.steps:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from .recipe import LossRecipe
 
@@ -47,7 +47,7 @@ def region_weights(regions: dict[str, Tensor], recipe: LossRecipe, size: tuple[i
     B, frames = first.shape[:2]
     weights = torch.ones(B * frames, 1, *size, device=first.device)
     for name, mask_BFHW in regions.items():
-        small = F.interpolate(mask_BFHW.flatten(0, 1).unsqueeze(1).float(), size, mode="area")
+        small = functional.interpolate(mask_BFHW.flatten(0, 1).unsqueeze(1).float(), size, mode="area")
         weights = weights * (1 + (getattr(recipe, name) - 1) * small)
     return (weights / weights.mean()).unflatten(0, (B, frames))
 
@@ -62,13 +62,15 @@ def diffusion_loss(predicted: Tensor, target: Tensor, weights_BFhw: Tensor, weig
 
 def region_errors(predicted: Tensor, target: Tensor, character_BFHW: Tensor) -> dict[str, Tensor]:
     """Mean squared error of the latents inside and outside the character, frames in the mask's order."""
-    inside = F.interpolate(character_BFHW.flatten(0, 1).unsqueeze(1).float(), tuple(target.shape[-2:]), mode="area")
+    inside = functional.interpolate(
+        character_BFHW.flatten(0, 1).unsqueeze(1).float(), tuple(target.shape[-2:]), mode="area"
+    )
     error = (predicted.float() - target.float()).square().reshape(len(inside), -1, *target.shape[-2:]).mean(1, True)
     weights = {"character": inside, "outside": 1 - inside}
     return {name: (error * weight).sum() / weight.sum().clamp(min=1e-6) for name, weight in weights.items()}
 
 
-def lookup_loss(seen: dict[str, Tensor], clean_NCHW: Tensor, character_NHW: Tensor) -> Tensor:
+def patch_loss(seen: dict[str, Tensor], clean_NCHW: Tensor, character_NHW: Tensor) -> Tensor:
     """How far the reference's colours where each layer looks are from the character's: mean squared, in its region.
 
     # Not in paper: tells attention where to look from the first step on; without it the values have to become useful
@@ -79,8 +81,8 @@ def lookup_loss(seen: dict[str, Tensor], clean_NCHW: Tensor, character_NHW: Tens
     losses = []
     for colours in seen.values():
         size = colours.shape[-2:]
-        weights = F.adaptive_avg_pool2d(character_NHW.unsqueeze(1), size)
-        error = (colours.float() - F.adaptive_avg_pool2d(clean_NCHW, size)).square() * weights
+        weights = functional.adaptive_avg_pool2d(character_NHW.unsqueeze(1), size)
+        error = (colours.float() - functional.adaptive_avg_pool2d(clean_NCHW, size)).square() * weights
         losses.append(error.sum() / (weights.sum() * colours.shape[1]).clamp(min=1))
     return torch.stack(losses).mean()
 

@@ -23,7 +23,7 @@ class _Frozen(BaseModel):
 class ModelRecipe(_Frozen):
     """The network: a preset of `models.PRESETS`, and fields of its config to replace (dotted keys).
 
-    `schedule.gamma: 0.5` trains with HIA's shifted signal-to-noise ratio, `motion.typical_sharpness` is the scale of
+    `schedule.gamma: 0.5` trains with HIA's shifted signal-to-noise ratio, `pose.typical_sharpness` is the scale of
     the hands' sharpness; both stay with the model.
     """
 
@@ -54,7 +54,7 @@ class DataRecipe(_Frozen):
         if isinstance(values, dict) and "typical_sharpness" in values:
             raise ValueError(
                 "typical_sharpness belongs to the model, which is told by it at inference too: "
-                f"set model.overrides.motion.typical_sharpness={values['typical_sharpness']}"
+                f"set model.overrides.pose.typical_sharpness={values['typical_sharpness']}"
             )
         return values
 
@@ -114,8 +114,8 @@ class LossRecipe(_Frozen):
     character: float = Field(1.0, gt=0)
     hands: float = Field(1.0, gt=0)
     face: float = Field(1.0, gt=0)
-    # Not in paper: weight of the colours that the reference lookups see against the character's own (`lookup_loss`).
-    lookup: float = Field(0.0, ge=0)
+    # Not in paper: weight of the colours that patch attention sees against the character's own (`patch_loss`).
+    patches: float = Field(0.0, ge=0)
 
 
 class PictureRecipe(_Frozen):

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 WRITING = ".writing-"  # how the names of unfinished checkpoints begin
@@ -79,7 +79,7 @@ def load_newest(folder: Path) -> Saved | None:
     for path in _newest_first(folder):
         problem = fault(path)
         if problem:
-            log.warning("checkpoint %s is skipped: %s", path, problem)
+            logger.warning("checkpoint %s is skipped: %s", path, problem)
             continue
         scalars = json.loads((path / "state.json").read_text())
         begun = json.loads((path / MANIFEST).read_text(encoding="utf-8")).get("begun", {})

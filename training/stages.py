@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec
 from ..models.model import AnimationModel
+from ..models.shortcuts import PatchColours
 from ..pipeline.conditions import environment_frames, latent_mask, object_latents, selected
 from ..sampling.schedules import alphas_cumprod
 from . import losses
@@ -32,8 +33,8 @@ class Stage(Protocol):
 
 
 def is_temporal(name: str) -> bool:
-    """Whether a parameter mixes frames: AnimateDiff's motion modules and the motion guider's convolution over time."""
-    return "motion_modules" in name or name.startswith("motion.temporal")
+    """Whether a parameter mixes frames: AnimateDiff's motion modules and the pose guider's convolution over time."""
+    return "motion_modules" in name or name.startswith("pose.temporal")
 
 
 def choose_parameters(named: Iterable[tuple[str, nn.Parameter]], stage: StageRecipe) -> dict[str, nn.Parameter]:
@@ -97,10 +98,10 @@ class AnimationStage(nn.Module):
         super().__init__()
         self.recipe, self.stage, self.model = recipe, stage, model
         self.codec, self.embed = codec, embed
-        if stage.loss.lookup and not model.config.reference.lookup:
+        if stage.loss.patches and not model.config.reference.patch_attention:
             raise InputError(
-                f"stages.{stage.name}.loss.lookup is {stage.loss.lookup:g}, but the model looks nothing up: "
-                "set it to 0, or model.overrides.reference.lookup=true"
+                f"stages.{stage.name}.loss.patches is {stage.loss.patches:g}, but the model has no patch attention: "
+                "set it to 0, or model.overrides.reference.patch_attention=true"
             )
         schedule = model.config.schedule
         self.alphas = alphas_cumprod(schedule).float()
@@ -127,42 +128,50 @@ class AnimationStage(nn.Module):
                 clean, conditions = clean.flatten(0, 1).unsqueeze(1), _each_frame(conditions, self.stage.frames)
             noise, timesteps = self._noise(clean, step, rank)
             noisy = losses.add_noise(clean, noise, self.alphas, timesteps)
-            seen: dict[str, Tensor] | None = {} if self.stage.loss.lookup else None
-            predicted = self.model.denoise(noisy, timesteps, temporal=temporal, seen=seen, **conditions)
+            watched = self._watched(conditions)
+            predicted = self.model.denoise(noisy, timesteps, temporal=temporal, after_spatial=watched, **conditions)
         target = losses.diffusion_target(clean, noise, self.alphas, timesteps, self.prediction)
         values = self._losses(predicted, target, timesteps, batch)
-        if seen:
-            values["lookup"] = losses.lookup_loss(seen, clean.flatten(0, 1), batch["character_BFHW"].flatten(0, 1))
-            values["loss"] = values["loss"] + self.stage.loss.lookup * values["lookup"]
+        for hook in watched:
+            characters = batch["character_BFHW"].flatten(0, 1)
+            values["patches"] = losses.patch_loss(hook.seen, clean.flatten(0, 1), characters)
+            values["loss"] = values["loss"] + self.stage.loss.patches * values["patches"]
         return values
+
+    def _watched(self, conditions: dict) -> list[PatchColours]:
+        """What keeps the colours that patch attention sees, where the stage has a loss on them."""
+        if not self.stage.loss.patches or "reference" not in conditions:
+            return []
+        reference = conditions["reference"]
+        return [PatchColours(self.model.denoiser, reference.patches, reference.colours)]
 
     def conditions(self, batch: dict[str, Tensor], off: dict[str, bool]) -> tuple[Tensor, dict]:
         """Clean latents (B, F, C, h, w) and the denoiser's keyword arguments, of what the model has networks for."""
         config = self.model.config
         driving, mask, objects = batch["driving_BFHWC"], batch["mask_BFHW"], batch["object_BFHW"]
         clean = self.encode(batch["target_BFHWC"])
-        conditions: dict = {}
+        conditions, given = {}, {}
         if config.unet.cross_attention_dim is not None:
             conditions["context"] = self._context(batch, off["animation"])
         if not off["animation"]:
             latents = self.encode(batch["reference_BHWC"].unsqueeze(1)).squeeze(1)
             features = self.model.reference(latents, conditions.get("context"))
             conditions["reference"] = self.model.project_reference(features)
-            conditions["motion"] = self._motion(batch, off)
+            given |= self._motion(batch, off)
         if config.environment and not off["environment"]:
-            conditions["environment"] = self.encode(environment_frames(driving, mask))
-            conditions["mask"] = latent_mask(mask, config.latent.downscale)
+            given["environment"] = self.encode(environment_frames(driving, mask))
+            given["mask"] = latent_mask(mask, config.latent.downscale)
         if config.objects is not None and not off["objects"] and bool(selected(objects).any()):
-            conditions["objects"] = self.model.objects(object_latents(self.encode, driving, objects))
-        return clean, conditions
+            given["objects"] = object_latents(self.encode, driving, objects)
+        return clean, conditions | self.model.features(given, temporal=self.stage.kind == "temporal")
 
-    def _motion(self, batch: dict[str, Tensor], off: dict[str, bool]) -> Tensor:
-        guider = self.model.config.motion
-        skeleton = batch["skeleton_BFHWC"].permute(0, 1, 4, 2, 3)
-        depth = batch["depth_BFHW"].unsqueeze(2) if guider.depth and not off["depth"] else None
-        seen = guider.blur is not None and not off["blur"]
-        blur = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3) if seen else None
-        return self.model.motion(skeleton, depth, blur, temporal=self.stage.kind == "temporal")
+    def _motion(self, batch: dict[str, Tensor], off: dict[str, bool]) -> dict[str, Tensor]:
+        guider, given = self.model.config.pose, {"skeleton": batch["skeleton_BFHWC"].permute(0, 1, 4, 2, 3)}
+        if guider.depth and not off["depth"]:
+            given["depth"] = batch["depth_BFHW"].unsqueeze(2)
+        if guider.blur is not None and not off["blur"]:
+            given["blur"] = batch["blur_BFHWC"].permute(0, 1, 4, 2, 3)
+        return given
 
     def _context(self, batch: dict[str, Tensor], off: bool) -> Tensor:
         """CLIP's embedding of the references (B, 1, D); zeros where it is off, as in guidance's unconditional pass."""
@@ -213,13 +222,12 @@ class AnimationStage(nn.Module):
 def _each_frame(conditions: dict, frames: int) -> dict:
     """Conditions of B clips of F frames → of B·F clips of one frame; object features are B·F already."""
     single = dict(conditions)
-    for name in {"environment", "mask", "motion"} & conditions.keys():
+    for name in {"environment", "mask", "pose"} & conditions.keys():
         single[name] = conditions[name].flatten(0, 1).unsqueeze(1)
     if "context" in conditions:
         single["context"] = conditions["context"].repeat_interleave(frames, dim=0)
     if "reference" in conditions:
-        pairs = conditions["reference"].items()
-        single["reference"] = {name: tuple(x.repeat_interleave(frames, dim=0) for x in pair) for name, pair in pairs}
+        single["reference"] = conditions["reference"].each(lambda x: x.repeat_interleave(frames, dim=0))
     return single
 
 

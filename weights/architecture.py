@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..models.config import MotionGuiderConfig, MotionModuleConfig, UNetConfig
+from ..models.config import MotionModuleConfig, PoseGuiderConfig, UNetConfig
 from .layouts import Part
 
 
@@ -142,10 +142,10 @@ def level_widths(part: Part, layers: str, weight: str) -> tuple[tuple[int, ...],
     return tuple(widths), count
 
 
-def guider_config(part: Part, start: MotionGuiderConfig) -> MotionGuiderConfig:
+def guider_config(part: Part, start: PoseGuiderConfig) -> PoseGuiderConfig:
     """`start` with the widths of the pose guider that `part` holds: of its first convolution and every strided one."""
-    first = _size(part, "motion.skeleton.conv_in.weight", 0)
-    strided = _outputs(part, "motion.skeleton.blocks.{}.weight")[1::2]
+    first = _size(part, "pose.skeleton.conv_in.weight", 0)
+    strided = _outputs(part, "pose.skeleton.blocks.{}.weight")[1::2]
     return start.model_copy(update={"channels": (first, *strided)})
 
 
@@ -157,7 +157,7 @@ def _outputs(part: Part, pattern: str) -> list[int]:
 
 def _size(part: Part, name: str, axis: int) -> int:
     if name not in part.tensors or part.tensors[name].dim() <= axis:
-        shown = name.removeprefix("denoiser.").removeprefix("motion.skeleton.")
+        shown = name.removeprefix("denoiser.").removeprefix("pose.skeleton.")
         raise InputError(f"{part.source} lacks {shown} or has it in another shape: give a file with all of it")
     return part.tensors[name].shape[axis]
 

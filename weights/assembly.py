@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.config import ModelConfig, MotionGuiderConfig, ReferenceConfig, SamplingConfig, ScheduleConfig
+from ..models.config import ModelConfig, PoseGuiderConfig, ReferenceConfig, SamplingConfig, ScheduleConfig
 from ..models.layers import MotionModule
 from ..models.model import AnimationModel
-from ..models.motion import MotionGuider
 from ..models.objects import ObjectGuider
+from ..models.pose import PoseGuider
 from .architecture import NOT_GIVEN, Numbers, guider_config, settle, unet_config
 from .layouts import ENTRY, ENVIRONMENT_INPUT, Layout, Part, Role, role_of
 
@@ -29,7 +29,7 @@ USUAL_FILES: dict[Role, str] = {
     "denoiser": "a Stable Diffusion 1.5 checkpoint or UNet, Animate Anyone's denoising_unet.pth",
     "ReferenceNet": "reference_unet.pth",
     "motion modules": "motion_module.pth, or AnimateDiff's",
-    "motion guider": "pose_guider.pth",
+    "pose guider": "pose_guider.pth",
 }
 
 
@@ -54,12 +54,12 @@ KINDS: dict[str, Kind] = {
             name="animate-anyone",
             environment=False,
             reference=ReferenceConfig(mode="full"),
-            motion=MotionGuiderConfig(depth=False, temporal=False),
+            pose=PoseGuiderConfig(depth=False, temporal=False),
             objects=None,
             sampling=SamplingConfig(unconditional_without=("reference",)),
         ),
         ("UNet", "ReferenceNet", "motion modules", "pose guider"),
-        ("denoiser", "ReferenceNet", "motion modules", "motion guider"),
+        ("denoiser", "ReferenceNet", "motion modules", "pose guider"),
     ),
     "animatediff": Kind(
         ModelConfig(name="animatediff", schedule=_ANIMATEDIFF), _TRAINABLE, ("denoiser", "motion modules")
@@ -140,7 +140,7 @@ def _join_environment(tensors: dict[str, Tensor], shapes: Mapping[str, torch.Siz
     """Put the environment's channels behind the latents' in the denoiser's input; without a giver they start at zero.
 
     They are linear in what is added to the first feature map, so that learned ones fit other Stable Diffusion weights
-    as well as the motion guider does.
+    as well as the pose guider does.
     """
     given = ENVIRONMENT_INPUT in tensors
     more = tensors.pop(ENVIRONMENT_INPUT) if given else tensors[ENTRY].new_zeros(shapes[ENVIRONMENT_INPUT])
@@ -196,13 +196,13 @@ def _listed(names: Sequence[str]) -> str:
 
 def _configure(start: ModelConfig, givers: Mapping[str, Part], numbers: Numbers) -> ModelConfig:
     unet = unet_config(givers["denoiser"], givers.get("motion modules"), numbers)
-    guider = guider_config(givers["motion guider"], start.motion) if "motion guider" in givers else start.motion
+    guider = guider_config(givers["pose guider"], start.pose) if "pose guider" in givers else start.pose
     sizes = {"channels": unet.in_channels, "downscale": 2 ** (len(guider.channels) - 1)}
     latent = start.latent.model_copy(update=sizes)
     window = min(start.sampling.window, unet.motion_modules.max_frames)
     overlap = min(start.sampling.overlap, window // 2)
     sampling = start.sampling.model_copy(update={"window": window, "overlap": overlap})
-    changes = {"unet": unet, "motion": guider, "latent": latent, "sampling": sampling}
+    changes = {"unet": unet, "pose": guider, "latent": latent, "sampling": sampling}
     return ModelConfig.model_validate(start.model_dump() | {key: value.model_dump() for key, value in changes.items()})
 
 
@@ -246,23 +246,15 @@ def _denoisers(name: str) -> str:
 
 def _new_networks(model: AnimationModel) -> dict[str, dict[str, Callable[[], nn.Module]]]:
     """What it is → prefix → how to build it, for all networks that may be new."""
-    config, motion = model.config, model.config.unet.motion_modules
+    config = model.config
     modules = {
-        f"denoiser.{name}.": functools.partial(
-            MotionModule,
-            module.norm.num_channels,
-            motion.heads,
-            motion.max_frames,
-            motion.norm_groups,
-            motion.norm_per_frame,
-            nn,
-        )
+        f"denoiser.{name}.": functools.partial(MotionModule, module.norm.num_channels, config.unet.motion_modules, nn)
         for name, module in model.denoiser.named_modules()
         if isinstance(module, MotionModule)
     }
     return {
         "motion modules (they start as the identity)": modules,
-        "motion guider (its output starts at zero)": {"motion.": lambda: MotionGuider(config)},
+        "pose guider (its output starts at zero)": {"pose.": lambda: PoseGuider(config)},
         "object guider (blended in weakly at the start)": {"objects.": lambda: ObjectGuider(config)},
     }
 
@@ -285,6 +277,6 @@ def _some(names: Sequence[str]) -> str:
 
 def _short(name: str) -> str:
     """A key of ours without the network's name, so as files have it."""
-    for prefix in ("denoiser.", "reference.", "motion.skeleton."):
+    for prefix in ("denoiser.", "reference.", "pose.skeleton."):
         name = name.removeprefix(prefix)
     return name

@@ -1,12 +1,11 @@
 """The single checkpoint file: safetensors with the model's configuration as JSON in the header.
 
-Keys: `denoiser.* reference.* motion.* objects.*`, and `vae.*` when an autoencoder is bundled. Position tables are not
-stored where they are what their formula gives.
+Keys: `denoiser.* reference.* pose.* objects.*`, and `vae.*` when an autoencoder is bundled; files of earlier versions
+say `motion.*` for `pose.*`. Position tables are not stored where they are what their formula gives.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..atomic import atomic_file
 from ..errors import InputError
 from ..models.autoencoder import LatentCodec, PatchAutoencoder
 from ..models.config import ModelConfig
@@ -81,19 +81,14 @@ def write_tensors(
     Raises:
         InputError: there is no room for it.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.touch()
-        mode = partial.stat().st_mode  # what the user's umask gives; safetensors writes for the owner alone
-        stored = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
-        save_file(stored, partial, metadata=header)
-        partial.chmod(mode)
-        os.replace(partial, path)
+        with atomic_file(path) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode  # what the user's umask gives; safetensors writes for the owner alone
+            save_file({name: _stored(tensor, dtype) for name, tensor in tensors.items()}, partial, metadata=header)
+            partial.chmod(mode)
     except SafetensorError as error:
         raise InputError(f"{path} could not be written ({error}): free some space, or give another folder") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_config(path: str | Path) -> ModelConfig:
@@ -198,6 +193,12 @@ def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def our_key(key: str) -> str:
+    """A tensor's name, as today's networks have it."""
+    name = key.removeprefix(_COMFY_PREFIX).replace(COMPILED, "")
+    return f"pose.{name.removeprefix('motion.')}" if name.startswith("motion.") else name
+
+
 def _what_instead(path: str | Path) -> str:
     """What a .safetensors file without a configuration is, and what to do."""
     with _open(path) as file:
@@ -244,7 +245,7 @@ def _read(path: str | Path, device, dtype: torch.dtype | None, keep: Callable[[s
     converted is read in small parts, so that the file's pages do not pile up beside the copies.
     """
     with _open(path) as file:
-        keys = {key.removeprefix(_COMFY_PREFIX).replace(COMPILED, ""): key for key in file.keys()}
+        keys = {our_key(key): key for key in file.keys()}
     names: dict[str, list[str]] = {}
     for name in keys:
         if name not in _COMFY_KEYS and name != CONFIG_KEY and keep(name):

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from ..media.outputs import check_output
 from ..models.config import UNetConfig
 from ..models.model import AnimationModel
 from ..models.unet import UNet
@@ -59,10 +60,12 @@ def convert(
 def _check_out(out: Path, files: Sequence[str | Path]) -> None:
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out} must end in .safetensors: give --out {out.with_suffix('.safetensors')}")
-    if not out.parent.is_dir() or out.is_dir():
+    if not out.parent.is_dir():
         raise InputError(f"--out {out} cannot be written: give a file in an existing folder")
-    if out.exists() and any(Path(file).exists() and out.samefile(file) for file in files):
-        raise InputError(f"--out {out} is one of the files to convert: give another name")
+    for file in files:
+        if out.exists() and Path(file).exists() and out.samefile(file):
+            raise InputError(f"--out {out} is one of the files to convert: give another name")
+        check_output(out, {"FILE": file})
 
 
 def _write_motion_modules(

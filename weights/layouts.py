@@ -29,8 +29,8 @@ Role = Literal[
     "environment input",
     "motion modules",
     "ReferenceNet",
-    "reference lookups",
-    "motion guider",
+    "patch attention",
+    "pose guider",
     "object guider",
 ]
 
@@ -38,7 +38,7 @@ ROLES: dict[str, Role] = {  # by the prefix of our keys
     "denoiser": "denoiser",
     "environment": "environment input",
     "reference": "ReferenceNet",
-    "motion": "motion guider",
+    "pose": "pose guider",
     "objects": "object guider",
 }
 ENTRY = "denoiser.conv_in.weight"
@@ -66,7 +66,7 @@ class Part:
     source: where it is from, for messages.
     layout: what it was recognised as.
     roles: the networks that it gives.
-    tensors: by our names (`denoiser.…`, `reference.…`, `motion.…`), keys that nobody knows included.
+    tensors: by our names (`denoiser.…`, `reference.…`, `pose.…`), keys that nobody knows included.
     ignored: reason → the file's own names of what is left out.
     settings: what the file says beside its tensors, see `Weights`.
     """
@@ -83,7 +83,7 @@ def role_of(name: str) -> Role:
     """The network that a key of ours belongs to."""
     if ".motion_modules." in name:
         return "motion modules"
-    return "reference lookups" if ".lookups." in name else ROLES[name.split(".")[0]]
+    return "patch attention" if ".lookups." in name else ROLES[name.split(".")[0]]
 
 
 def recognise(weights: Weights) -> Part:
@@ -127,8 +127,8 @@ def _part(source: str, prefix: str, tensors: dict[str, Tensor]) -> Part:
     if any(_has(tensors, blocks) for blocks in ("input_blocks.", "middle_block.", "output_blocks.")):
         return _original_unet(source, tensors)
     if {"conv_in.weight", "blocks.0.weight", "conv_out.weight"} <= tensors.keys():
-        renamed = {f"motion.skeleton.{name}": tensor for name, tensor in tensors.items()}
-        return Part(source, "pose guider", ("motion guider",), renamed)
+        renamed = {f"pose.skeleton.{name}": tensor for name, tensor in tensors.items()}
+        return Part(source, "pose guider", ("pose guider",), renamed)
     if _has(tensors, "down_blocks.") and _has(tensors, "up_blocks.") and any(".resnets." in name for name in tensors):
         return _unet(source, tensors)
     if any(".motion_modules." in name for name in tensors):
@@ -150,7 +150,7 @@ def _refuse_known_others(source: str, tensors: Mapping[str, Tensor]) -> None:
         raise InputError(f"{source} is an Inhabit checkpoint already: use it as it is")
     if "conv_in.weight" in tensors and (_has(tensors, "attentions.") or _has(tensors, "guidance_attention.")):
         raise InputError(
-            f"{source} is a guidance encoder of Champ, whose attention layers Inhabit's motion guider does not have: "
+            f"{source} is a guidance encoder of Champ, whose attention layers Inhabit's pose guider does not have: "
             "Champ's weights cannot be converted, give Animate Anyone's"
         )
     if what in OTHERS:

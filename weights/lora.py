@@ -8,16 +8,19 @@ the file.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
 from .files import read_safetensors
 from .kinds import what_it_is
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "diffusion_model."
 HEADER_KEY = "lora_adapter_metadata"  # diffusers' LORA_ADAPTER_METADATA_KEY
@@ -51,6 +54,48 @@ def read_lora(path: str | Path) -> dict[str, Tensor]:
     if what not in (None, "a LoRA"):
         raise InputError(f"{path} is {what}, not a LoRA: choose a LoRA, which changes a model")
     return rewritten(weights.tensors, adapter_settings(Path(path), weights.header), str(path))
+
+
+def merge_lora(model: nn.Module, path: str | Path, strength: float) -> None:
+    """Add a LoRA to the weights of an `AnimationModel`, in place: W + strength · alpha / r · up · down.
+
+    Raises:
+        InputError: see `read_lora`; or it fits no layer, or holds something else than pairs of low rank.
+    """
+    lora = read_lora(path)
+    if others := sorted(name for name in lora if not name.endswith((DOWN, UP, ".alpha"))):
+        raise InputError(f"{path} holds {others[0]}, which is no pair of low rank: use it in ComfyUI")
+    weights = {name.removesuffix(".weight"): tensor for name, tensor in model.named_parameters()}
+    known = {_file_name(name): name for name in weights} | {_kohya_name(name): name for name in weights}
+    layers = sorted({layer_of(name) for name in lora})
+    fitting = [layer for layer in layers if layer in known and _fits(lora, layer, weights[known[layer]])]
+    if not fitting:
+        raise InputError(f"{path} fits no layer of the model, as {layers[0]}: give a LoRA trained on such a model")
+    if len(fitting) < len(layers):
+        strange = next(layer for layer in layers if layer not in fitting)
+        logger.warning(
+            "LoRA %s: %d of %d layers fit nowhere, as %s", path, len(layers) - len(fitting), len(layers), strange
+        )
+    with torch.no_grad():
+        for layer in fitting:
+            weight, down, up = weights[known[layer]], lora[layer + DOWN].float(), lora[layer + UP].float()
+            scale = strength * float(lora.get(f"{layer}.alpha", torch.tensor(len(down)))) / len(down)
+            change = scale * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
+            weight.copy_((weight.float() + change.to(weight.device)).to(weight.dtype))
+
+
+def _fits(lora: Mapping[str, Tensor], layer: str, weight: Tensor) -> bool:
+    down, up = lora[layer + DOWN], lora[layer + UP]
+    return len(up) == len(weight) and down[0].numel() == weight[0].numel() and up.shape[1] == len(down)
+
+
+def _file_name(name: str) -> str:
+    """A layer of ours, `denoiser.…` or `reference.…`, as LoRA files name it once they are read."""
+    return PREFIX + name.removeprefix("denoiser.")
+
+
+def _kohya_name(name: str) -> str:
+    return OTHER_NAMING[0] + name.removeprefix("denoiser.").replace(".", "_")
 
 
 def adapter_settings(path: Path, header: Mapping[str, str]) -> dict[str, object]:
@@ -114,7 +159,7 @@ def _inner(name: str) -> str:
     """Return a layer's name, or a pattern of it, without what wraps it."""
     while name.startswith(OUTER):
         name = name[len(next(outer for outer in OUTER if name.startswith(outer))) :]
-    return name
+    return re.sub(r"^motion\.", "pose.", name)  # as the pose guider was named in earlier versions
 
 
 def layer_of(name: str) -> str:

@@ -6,16 +6,31 @@ import comfy.conds
 from torch import Tensor
 
 from ...errors import InputError
+from ...models.conditions import CONDITIONS, Condition, Mechanism
 
 REFERENCE, SKELETON = "inhabit_reference", "inhabit_skeleton"
 DEPTH, BLUR = "inhabit_depth", "inhabit_blur"
 ENVIRONMENT, MASK, OBJECTS = "inhabit_environment", "inhabit_mask", "inhabit_objects"
+CONTEXT = "c_crossattn"  # core's own key of the tokens that cross-attention reads
 SEED = "inhabit_seed"  # of a run, in its transformer_options: where its windows lie
 CELL = "inhabit_cell"  # pixels a side of one latent of the VAE that encoded the conditions
-PER_FRAME = (SKELETON, DEPTH, BLUR, ENVIRONMENT, MASK, OBJECTS)  # what a context window slices
-IN_PIXELS = (SKELETON, DEPTH, BLUR)
 Name = tuple[int, int]  # of a reference and its tokens
-LATENTS = (ENVIRONMENT, OBJECTS)  # in the VAE's scale until `extra_conds`
+
+
+def key_of(condition: Condition) -> str:
+    """The key under which a condition travels on CONDITIONING."""
+    return CONTEXT if condition.name == "context" else f"inhabit_{condition.name}"
+
+
+def keys_of(mechanism: Mechanism) -> tuple[str, ...]:
+    """The keys of the conditions that are switched off as one."""
+    return tuple(key_of(condition) for condition in CONDITIONS if condition.mechanism == mechanism)
+
+
+FRAMED = {condition.name: key_of(condition) for condition in CONDITIONS if condition.per_frame}
+PER_FRAME = tuple(FRAMED.values())  # what a context window slices
+IN_PIXELS = tuple(FRAMED[each.name] for each in CONDITIONS if each.per_frame and each.space == "pixels")
+LATENTS = tuple(FRAMED[each.name] for each in CONDITIONS if each.per_frame and each.space == "latents")  # of the VAE
 
 
 class FrameCond(comfy.conds.CONDRegular):

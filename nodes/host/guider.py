@@ -6,10 +6,8 @@ import comfy.model_patcher
 import comfy.samplers
 import torch
 
-from .conds import BLUR, DEPTH, REFERENCE, SKELETON
+from .conds import REFERENCE, keys_of
 from .settings import model_config
-
-KEYS = {"reference": (REFERENCE,), "motion": (SKELETON, DEPTH, BLUR)}  # by `sampling.unconditional_without`
 
 
 class AnimationGuider(comfy.samplers.CFGGuider):
@@ -22,7 +20,7 @@ class AnimationGuider(comfy.samplers.CFGGuider):
         """Raises InputError for a MODEL of another pack."""
         config = model_config(patcher)
         super().__init__(patcher)
-        self._missing = [key for name in config.sampling.unconditional_without for key in KEYS[name]]
+        self._missing = [key for name in config.sampling.unconditional_without for key in keys_of(name)]
 
     def set_conds(self, positive: list, negative: list) -> None:
         super().set_conds(positive, [self._unconditional(*cond) for cond in negative])

@@ -28,20 +28,7 @@ from ...weights import load, load_codec, read_config
 from ...weights.checkpoint import CONFIG_KEY, build, config_tensor
 from ...weights.from_files import assemble_files, read_vae
 from .checks import check_conditions, check_context, check_latent
-from .conds import (
-    BLUR,
-    DEPTH,
-    ENVIRONMENT,
-    IN_PIXELS,
-    LATENTS,
-    MASK,
-    OBJECTS,
-    PER_FRAME,
-    REFERENCE,
-    SKELETON,
-    FrameCond,
-    ReferenceCond,
-)
+from .conds import CONTEXT, FRAMED, IN_PIXELS, LATENTS, PER_FRAME, REFERENCE, FrameCond, ReferenceCond
 from .foreign import check_conditioning, check_patches, check_windows
 from .operations import operations_for
 from .preview import follow
@@ -129,9 +116,9 @@ class HostedModel(comfy.model_base.BaseModel):
         check_conditions(config, kwargs, kwargs["noise"])
         if kwargs.get("cross_attn") is not None and config.unet.cross_attention_dim is not None:
             check_context(config, kwargs["cross_attn"])
-            out["c_crossattn"] = comfy.conds.CONDCrossAttn(kwargs["cross_attn"])
+            out[CONTEXT] = comfy.conds.CONDCrossAttn(kwargs["cross_attn"])
         if kwargs.get(REFERENCE) is not None:
-            context = kwargs["cross_attn"] if "c_crossattn" in out else None
+            context = kwargs["cross_attn"] if CONTEXT in out else None
             out[REFERENCE] = ReferenceCond(kwargs[REFERENCE], context)
         for key in PER_FRAME:
             if kwargs.get(key) is not None:
@@ -160,7 +147,7 @@ class HostedDenoiser(nn.Module):
         super().__init__()
         for name, layer in model.denoiser.named_children():
             self.add_module(name, layer)
-        self.motion, self.objects = model.motion, model.objects
+        self.pose, self.objects = model.pose, model.objects
         self.dtype = dtype
         object.__setattr__(self, "animation", model)  # not registered: its layers are, above
 
@@ -177,20 +164,14 @@ class HostedDenoiser(nn.Module):
         options = transformer_options or {}
         clips = len(options.get("cond_or_uncond", (0,)))
 
-        def split(key: str) -> Tensor | None:
-            return None if conds.get(key) is None else conds[key].unflatten(0, (clips, -1))
-
         run: Run = options.get(RUN) or Run()
-        objects = split(OBJECTS)
+        given = {name: conds[key].unflatten(0, (clips, -1)) for name, key in FRAMED.items() if key in conds}
         prediction = self.animation.denoise(
             x.unflatten(0, (clips, -1)),
             timesteps.unflatten(0, (clips, -1))[:, 0],
             context if context is None else context.unflatten(0, (clips, -1))[:, 0],
             reference=run.reference(conds.get(REFERENCE)),
-            environment=split(ENVIRONMENT),
-            mask=split(MASK),
-            motion=run.motion(self.animation, (split(SKELETON), split(DEPTH), split(BLUR)), options),
-            objects=None if objects is None else self.animation.objects(objects),
+            **run.features(self.animation, given, options),
         )
         return prediction.flatten(0, 1)
 

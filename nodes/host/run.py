@@ -10,26 +10,25 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...models import AnimationModel, ModelConfig
+from ...models.conditions import CONDITIONS, unread
 from ...pipeline.conditions import selected
 from .checks import check_has_reference
-from .conds import BLUR, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SEED, SKELETON, Name
+from .conds import CONTEXT, ENVIRONMENT, MASK, REFERENCE, SEED, Name, key_of, keys_of
 from .kept import plain_where_kept
 from .preview import begins
 
 logger = logging.getLogger(__name__)
 
 RUN = "inhabit_run"  # its key in transformer_options
-# what belongs to what `sampling.unconditional_without` names; the image embedding goes with its reference
-SHARED = {"reference": (REFERENCE, "c_crossattn"), "motion": (SKELETON, DEPTH, BLUR)}
 
 
 class Run:
-    """What one sampling run keeps between steps and windows: reference keys/values and the window's motion features."""
+    """What one sampling run keeps between steps and windows: reference keys/values and the window's features."""
 
     def __init__(self) -> None:
         self.references: dict[Name, object] = {}
         self._window: tuple[int, ...] = ()
-        self._motion: dict[object, tuple[tuple[Tensor | None, ...], Tensor]] = {}
+        self._features: dict[object, tuple[dict[str, Tensor], dict[str, object]]] = {}
 
     def reference(self, name: Name | None) -> object | None:
         """Return the keys and values of `ReferenceCond.name`. Raises InputError where no sampling run made them."""
@@ -40,21 +39,19 @@ class Run:
             )
         return None if name is None else self.references[name]
 
-    def motion(self, model: AnimationModel, inputs: tuple[Tensor | None, ...], options: dict) -> Tensor | None:
-        """Return the features (B, F, C, h, w) of skeleton, depth and blur maps, computed anew for another window."""
-        if inputs[0] is None:
-            return None
-        window, key = tuple(options.get("inhabit_window", ())), (tuple(options.get("uuids", ())), inputs[0].shape)
+    def features(self, model: AnimationModel, given: dict[str, Tensor], options: dict) -> dict[str, object]:
+        """Return `model.features` of the conditions given, (B, F, C, …) by name, computed anew for another window."""
+        window = tuple(options.get("inhabit_window", ()))
+        key = tuple(options.get("uuids", ())), tuple((name, values.shape) for name, values in given.items())
         if window != self._window:
-            self._window, self._motion = window, {}
-        if key not in self._motion or not _same(self._motion[key][0], inputs):
-            self._motion[key] = inputs, model.motion(*inputs)  # core gives one uuid to two conditionings with areas
-        return self._motion[key][1]
+            self._window, self._features = window, {}
+        if key not in self._features or not _same(self._features[key][0], given):
+            self._features[key] = given, model.features(given)  # core gives one uuid to two conditionings with areas
+        return self._features[key][1]
 
 
-def _same(one: tuple[Tensor | None, ...], other: tuple[Tensor | None, ...]) -> bool:
-    pairs = zip(one, other, strict=True)
-    return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(one[name] is values or torch.equal(one[name], values) for name, values in other.items())
 
 
 def start_run(
@@ -70,10 +67,11 @@ def start_run(
     check_has_reference(guider.conds)
     conds = [cond["model_conds"] for conds in guider.conds.values() for cond in conds]
     options = extra_args["model_options"]["transformer_options"]
-    tell = begins(options)
-    _drop_unused(config, conds, tell)
+    if begins(options):
+        _tell_unread(config, conds)
     _share_what_stays(config, guider.conds)
-    latent_image, drawn = _keep_scene(config, conds, latent_image, tell)
+    latent_image, drawn = _keep_scene(config, conds, latent_image)
+    _drop_unread(config, conds)
     noise = plain_where_kept(noise, options, drawn)
     masks = [mask for mask in (denoise_mask, drawn) if mask is not None]
     denoise_mask = math.prod(masks) if masks else None
@@ -83,35 +81,39 @@ def start_run(
     return executor(guider, sigmas, extra_args, callback, noise, latent_image, denoise_mask, *args, **kwargs)
 
 
-def _drop_unused(config: ModelConfig, conds: list[dict], tell: bool) -> None:
-    """Take out what the weights have no network for, and say so: a workflow serves models with and without."""
-    unused = {}
-    if config.objects is None:
-        unused[OBJECTS] = "has no object guider: the objects are not used"
-    if not config.motion.depth:
-        unused[DEPTH] = "reads no depth: it is not used"
-    if config.motion.blur is None:
-        unused[BLUR] = "reads no motion-blur maps: they are not used"
-    for key, why in unused.items():
-        if [cond.pop(key) for cond in conds if key in cond] and tell:
-            logger.warning("model %s %s", config.name, why)
+def _tell_unread(config: ModelConfig, conds: list[dict]) -> None:
+    """Say what the weights have no network for: a workflow serves models with and without."""
+    for condition in unread(config, _given(conds)):
+        if condition.unread:
+            level = logging.WARNING if condition.lost else logging.INFO
+            logger.log(level, "model %s %s", config.name, condition.unread)
+
+
+def _drop_unread(config: ModelConfig, conds: list[dict]) -> None:
+    for condition in unread(config, _given(conds)):
+        for cond in conds:
+            cond.pop(key_of(condition), None)
+
+
+def _given(conds: list[dict]) -> set[str]:
+    """The names of the conditions among a run's Cond objects."""
+    return {each.name for each in CONDITIONS if any(key_of(each) in cond for cond in conds)}
 
 
 def _share_what_stays(config: ModelConfig, conds: dict[str, list[dict]]) -> None:
     """Show reference and motion to the negative side, too, where the weights never learned to miss them."""
     positives = [cond["model_conds"] for cond in conds.get("positive") or []]
-    for kind, keys in SHARED.items():
-        if kind in config.sampling.unconditional_without:
+    for mechanism in ("reference", "motion"):
+        if mechanism in config.sampling.unconditional_without:
             continue
+        keys = keys_of(mechanism)
         seen = next((positive for positive in positives if keys[0] in positive), {})
         for cond in conds.get("negative") or []:
             if keys[0] not in cond["model_conds"]:
                 cond["model_conds"] |= {key: seen[key] for key in keys if key in seen}
 
 
-def _keep_scene(
-    config: ModelConfig, conds: list[dict], latent_image: Tensor, tell: bool
-) -> tuple[Tensor, Tensor | None]:
+def _keep_scene(config: ModelConfig, conds: list[dict], latent_image: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return latent image and noise mask (F, …, h, w) that keep the scene where the weights have no environment input.
 
     As `pipeline.animate.KeptScene`: outside the formulated mask core puts the driving video's latents back, at every
@@ -122,8 +124,6 @@ def _keep_scene(
     scenes = [(cond.pop(ENVIRONMENT), cond.pop(MASK)) for cond in conds if ENVIRONMENT in cond]
     if not scenes:
         return latent_image, None
-    if tell:
-        logger.info("model %s has no environment input: the scene is kept by a noise mask instead", config.name)
     scene, mask = (cond.cond.to(latent_image) for cond in scenes[0])
     return torch.where(selected(mask), latent_image, scene), mask
 
@@ -139,6 +139,6 @@ def _read_references(run: Run, hosted, conds: list[dict], device: torch.device) 
 
 
 def _keys_and_values(model: AnimationModel, latents: Tensor, cond: dict) -> object:
-    context = cond.get("c_crossattn")
+    context = cond.get(CONTEXT)
     context = None if context is None else context.cond.to(latents)
     return model.project_reference(model.reference(latents, context))

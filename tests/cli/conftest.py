@@ -12,8 +12,8 @@ from inhabit.models import AnimationModel, ModelConfig, PatchAutoencoder
 from inhabit.models.config import (
     AutoencoderConfig,
     LatentConfig,
-    MotionGuiderConfig,
     MotionModuleConfig,
+    PoseGuiderConfig,
     SamplingConfig,
     UNetConfig,
 )
@@ -32,7 +32,7 @@ TINY = ModelConfig(
         norm_groups=8,
         motion_modules=MotionModuleConfig(heads=2, max_frames=8, mid_block=False, norm_groups=8),
     ),
-    motion=MotionGuiderConfig(channels=(8, 8, 16), heads=2),
+    pose=PoseGuiderConfig(channels=(8, 8, 16), heads=2),
     latent=LatentConfig(downscale=4, scale=1.0),
     sampling=SamplingConfig(steps=1, guidance=1.0, window=8, overlap=2),
     autoencoder=AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
@@ -53,9 +53,9 @@ def blurring(tmp_path_factory) -> Path:
     """A model of random weights that reads the hands' motion-blur maps, the output of its branch included."""
     path = tmp_path_factory.mktemp("model") / "blurring.safetensors"
     torch.manual_seed(0)
-    motion = TINY.motion.model_copy(update={"blur": (4, 4, 8)})
-    model = AnimationModel(TINY.model_copy(update={"motion": motion}))
-    torch.nn.init.normal_(model.motion.blur.conv_out.weight)
+    motion = TINY.pose.model_copy(update={"blur": (4, 4, 8)})
+    model = AnimationModel(TINY.model_copy(update={"pose": motion}))
+    torch.nn.init.normal_(model.pose.blur.conv_out.weight)
     save(path, model, PatchAutoencoder(TINY.autoencoder))
     return path
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from inhabit.media import read_pose, read_video, write_lossless, write_pose, write_video
 from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
 from inhabit.pipeline.inputs import InputFiles, load_inputs
+from inhabit.weights import load
+from safetensors.torch import save_file
 
 from ..media.sound import sound_packets, video_with_sound
 from .conftest import figure_with_a_hand
@@ -180,3 +183,22 @@ def test_studio_mask_surrounds_the_skeleton(clip):
     assert conditions.mask[0, top - int(margin) : top].any(1).all()  # as far up as the margin, and not much further
     assert not conditions.mask[0, : top - int(margin) - 2].any()
     assert not conditions.mask[0, :, : left - int(margin) - 2].any()
+
+
+@pytest.mark.parametrize("given", [":0.5", ""])
+def test_a_lora_changes_the_result_by_its_strength(clip, animate, checkpoint, given):
+    """A LoRA of rank 1 whose file has a colon in its name: with a strength, without one, and at a strength of 0."""
+    lora, layer = clip.folder / "a:b.safetensors", "time_embedding.linear_2"
+    outputs, inputs = load(checkpoint).denoiser.get_submodule(layer).weight.shape
+    pair = {f"{layer}.lora_up.weight": torch.ones(outputs, 1), f"{layer}.lora_down.weight": torch.ones(1, inputs)}
+    save_file(pair, lora)
+    for name, option in {"plain": None, "none": f"{lora}:0", "changed": f"{lora}{given}"}.items():
+        assert animate(out=clip.out / f"{name}.mkv", no_paste_back=True, lora=option)[0] == 0
+    plain, none, changed = (frames_of(clip.out / f"{name}.mkv") for name in ("plain", "none", "changed"))
+    assert np.array_equal(plain, none) and not np.array_equal(plain, changed)
+
+
+def test_a_file_that_is_no_lora_is_refused(animate, checkpoint):
+    for lora, told in ((checkpoint, "not a LoRA"), ("gone.safetensors:0.5", "gone.safetensors")):
+        code, error = animate(lora=lora)
+        assert code == 2 and told in error and error.count("\n") == 1

@@ -14,7 +14,7 @@ from inhabit.evaluation import demo
 from inhabit.evaluation.sheet import CELL
 from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video, write_lossless
 
-COMMANDS = ("scene", "animate", "demo", "train", "convert", "bench", "card", "sheet")
+COMMANDS = ("scene", "animate", "demo", "train", "convert", "bench", "report", "sheet")
 
 
 def test_scene_writes_what_the_contract_names(tmp_path, capsys):
@@ -45,19 +45,19 @@ def test_demo_leaves_a_comparison_and_nothing_else(tmp_path, checkpoint, capsys)
     assert "pasted reference" in capsys.readouterr().out
 
 
-def test_card_measures_and_refuses_in_one_line(tmp_path, checkpoint, capsys):
-    out = tmp_path / "card"
+def test_report_measures_and_refuses_in_one_line(tmp_path, checkpoint, capsys):
+    out = tmp_path / "report"
     small = ["--scenes", "1", "--frames", "2", "--size", "96", "--no-switches", "--device", "cpu"]
-    assert main(["card", "--out", str(out), "--model", str(checkpoint), *small]) == 0
-    assert capsys.readouterr().out.strip() == (out / "card.md").read_text().strip()
-    assert len(json.loads((out / "card.json").read_text())["scenes"]) == 1
+    assert main(["report", "--out", str(out), "--model", str(checkpoint), *small]) == 0
+    assert capsys.readouterr().out.strip() == (out / "report.md").read_text().strip()
+    assert len(json.loads((out / "report.json").read_text())["scenes"]) == 1
     for wrong in (
         ["--model", str(tmp_path / "none.safetensors")],
         ["--scenes", "0"],
         ["--long-videos", "0"],
         ["--device", "tpu"],
     ):
-        assert main(["card", "--out", str(tmp_path / "no"), *wrong]) == 2
+        assert main(["report", "--out", str(tmp_path / "no"), *wrong]) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("inhabit: error: ") and wrong[1] in line
     assert not (tmp_path / "no").exists()
@@ -71,6 +71,43 @@ def test_sheet_draws_videos_and_names_the_greatest_jump(tmp_path, capsys):
     line = "a jump: 6 frames, change a frame 0.0996 on average, 0.4980 at most, after frame 3"
     assert line in capsys.readouterr().out
     assert read_image(tmp_path / "sheet.png").shape[2] > 6 * CELL
+
+
+def test_sheet_takes_paths_with_an_equals_sign_and_every_row(tmp_path, capsys):
+    folder = tmp_path / "size=16"
+    folder.mkdir()
+    write_lossless(folder / "clip.mkv", torch.zeros(2, 16, 16, 3), fps=24)
+    rows = [f"first={folder / 'clip.mkv'}", f"second={folder / 'clip.mkv'}", str(folder / "clip.mkv")]
+    assert main(["sheet", "--out", str(tmp_path / "sheet.png"), *rows]) == 0
+    told = [line.split(": 2 frames")[0] for line in capsys.readouterr().out.splitlines() if ": 2 frames" in line]
+    assert told == ["first", "second", str(folder / "clip.mkv")]
+    assert main(["sheet", "--out", str(tmp_path / "no.png"), *rows, rows[0]]) == 2
+    assert "first is the label of 2 rows: give each" in capsys.readouterr().err and not (tmp_path / "no.png").exists()
+
+
+OF_A_STEP = (
+    "--preset sd15",
+    "--device cpu",
+    "--dtype float16",
+    "--size 64x64",
+    "--frames 4",
+    "--rounds 1",
+    "--compile",
+)
+OF_THE_REPORT = ("--scenes 2", "--frames 4", "--seed 1", "--steps 2", "--guidance 2", "--no-switches")
+
+
+@pytest.mark.parametrize(
+    ("command", "unread"),
+    [("bench --lengths 2", option) for option in OF_A_STEP]
+    + [(f"report --out x {mode} 1", option) for mode in ("--hands", "--long-videos") for option in OF_THE_REPORT],
+)
+def test_options_that_a_command_does_not_read_are_refused(tmp_path, monkeypatch, capsys, command, unread):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), *unread.split()]) == 2
+    mode = command.split()[-2]
+    assert f"{unread.split()[0]} says nothing to {mode}: leave one of them out" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("wrong", [["--columns", "0"], ["row=missing.mp4"]])

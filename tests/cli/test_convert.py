@@ -56,7 +56,7 @@ def test_the_report_names_every_file_and_what_was_assumed(files, tmp_path, capsy
 def test_numbers_and_type_are_options(files, tmp_path, capsys):
     options = ["--dtype", "float16", "--heads", "4", "--norm-groups", "16", "--motion-heads", "2"]
     code, told, _ = run(capsys, "sd15", [files / "sd.safetensors"], tmp_path / "sd.safetensors", *options)
-    assert code == 0 and "heads 4 (as given by --heads)" in told and "fresh: motion guider" in told
+    assert code == 0 and "heads 4 (as given by --heads)" in told and "fresh: pose guider" in told
     unet = load(tmp_path / "sd.safetensors").config.unet
     modules = unet.motion_modules
     assert (unet.heads, unet.norm_groups, modules.heads, modules.norm_groups) == (4, 16, 2, 16)

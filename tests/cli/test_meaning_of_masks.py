@@ -147,7 +147,7 @@ def test_a_mask_that_fits_is_not_spoken_of(clip, caplog):
 
 @pytest.mark.parametrize("value", [26, 100, 255])
 def test_one_threshold_says_what_is_empty_and_what_is_covered(animate, clip, value):
-    """A pixel above a tenth of white is on, for the question as for the blocks: 26 of 255 is, 25 is not."""
+    """A pixel counts above a tenth of white: a mask of 26 of 255 covers as a white one does, one of 25 is empty."""
     write_lossless(clip.folder / "faint.mkv", person() // 255 * np.uint8(value), 24)
     covered = conditions(clip, mask=clip.folder / "faint.mkv").mask
     assert torch.equal(covered, shape_agnostic_mask(torch.from_numpy(person() / 255.0)).float())

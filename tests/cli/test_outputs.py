@@ -134,6 +134,18 @@ def test_scene_and_demo_replace_no_pictures_of_the_user(tmp_path, capsys, comman
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
 
 
+def test_report_replaces_no_text_of_the_user(tmp_path, capsys):
+    (tmp_path / "report.md").write_bytes(b"mine")
+    refused(capsys, ["report", "--out", str(tmp_path)], "holds a report.md that was not written by this command")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
+
+
+def test_convert_writes_nothing_into_a_folder_that_it_reads(tmp_path, capsys):
+    (tmp_path / "unet").mkdir()
+    given = ["convert", "--kind", "sd15", str(tmp_path), "--out", str(tmp_path / "unet" / "a.safetensors")]
+    refused(capsys, given, f"lies in {tmp_path}, the folder that FILE names: give another place")
+
+
 def test_a_scene_is_written_again_into_its_folder(tmp_path):
     for seed in ("1", "2"):
         assert main(["scene", "--out", str(tmp_path / "s"), "--seed", seed, "--frames", "1", "--size", "96x96"]) == 0
@@ -148,7 +160,7 @@ def test_train_does_not_replace_the_model_it_starts_from(tmp_path, capsys, check
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["scene", "demo", "card", "train"])
+@pytest.mark.parametrize("command", ["scene", "demo", "report", "train"])
 def test_a_file_where_a_folder_is_wanted_is_told(tmp_path, capsys, command):
     (tmp_path / "file").write_bytes(b"mine")
     refused(

@@ -136,7 +136,7 @@ def test_drawn_skeletons_pass_also_dim_and_after_lossy_compression(clip, width, 
     assert (skeleton.amax(dim=-1) > 0.1).flatten(1).any(dim=1).all()
 
 
-def disc(colour, seed=0) -> np.ndarray:
+def disc(colour) -> np.ndarray:
     """A filled figure on black, FRAMES × 96 × 64."""
     y, x = np.mgrid[:96, :64]
     inside = ((x - 32) / 16) ** 2 + ((y - 50) / 36) ** 2 < 1
@@ -180,7 +180,7 @@ def test_hands_are_measured_on_the_models_own_scale_of_sharpness(clip):
     )
     config, found = PRESETS["puppets"], []
     for typical in (500.0, 2000.0):
-        motion = config.motion.model_copy(update={"typical_sharpness": typical})
-        found.append(load_inputs(files, config.model_copy(update={"motion": motion})).conditions.blur[0, ..., 2].max())
+        motion = config.pose.model_copy(update={"typical_sharpness": typical})
+        found.append(load_inputs(files, config.model_copy(update={"pose": motion})).conditions.blur[0, ..., 2].max())
     variance = [typical * share / (1 - share) for typical, share in zip((500.0, 2000.0), found, strict=True)]
     assert found[0] > found[1] > 0 and float(variance[0]) == pytest.approx(float(variance[1]), rel=1e-3)

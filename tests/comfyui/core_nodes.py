@@ -158,7 +158,7 @@ def case_of_crop(case: Case, rows: slice) -> torch.Tensor:
     def latent(key: str) -> torch.Tensor:
         return values[key][None, :, :, rows]
 
-    motion = model.motion(
+    motion = model.pose(
         *(values[key][None, :, :, pixels] for key in ("inhabit_skeleton", "inhabit_depth", "inhabit_blur"))
     )
     alpha_bar = torch.tensor(1 / (1 + SIGMA**2), dtype=torch.float64)
@@ -170,7 +170,7 @@ def case_of_crop(case: Case, rows: slice) -> torch.Tensor:
         reference=project_reference(model, codec, case.reference),
         environment=latent("inhabit_environment") * scale,
         mask=latent("inhabit_mask"),
-        motion=motion,
+        pose=motion,
         objects=model.objects(latent("inhabit_objects") * scale),
     )[0].double()
     return ((alpha_bar.sqrt() * state - (1 - alpha_bar).sqrt() * predicted) / scale).float()

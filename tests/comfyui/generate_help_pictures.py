@@ -24,7 +24,7 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
-from inhabit.pipeline.animate import animate, initial_noise
+from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.pipeline.paste_back import paste_back
 from inhabit.sampling.reference_noise import diffuse_reference
@@ -75,9 +75,8 @@ def result(kind: str, reference_seed: int = SEED, without: tuple[str, ...] = (),
     scene, reference = clip(kind), clip(kind, reference_seed).reference
     depth = structured_depth(scene.depth, scene.skeleton)
     given = DrivingConditions(scene.driving, scene.mask, scene.skeleton, depth, scene.object)
-    return animate(
-        load(BUNDLED), load_codec(BUNDLED), reference[None], given, without=without, progress=False, **settings
-    )
+    how = Settings(**settings)
+    return animate(load(BUNDLED), load_codec(BUNDLED), reference[None], given, how, without=without, progress=False)
 
 
 def grid(*rows: Cells) -> Image.Image:

@@ -32,7 +32,7 @@ from inhabit.nodes.host.model import load_model, load_vae  # noqa: E402
 from inhabit.nodes.host.run import Run  # noqa: E402
 from inhabit.nodes.host.sampling import TRAILING, sigmas_for  # noqa: E402
 from inhabit.nodes.sampler import InhabitContextWindows, InhabitWindowedSampler  # noqa: E402
-from inhabit.pipeline import DrivingConditions, animate  # noqa: E402
+from inhabit.pipeline import DrivingConditions, Settings, animate  # noqa: E402
 from inhabit.weights import load, load_codec  # noqa: E402
 from tiny import EPSILON, VERSION_1, tiny_checkpoint  # noqa: E402
 
@@ -72,8 +72,9 @@ def command_line(model, codec, reference, given: DrivingConditions, guidance: fl
     seen = []
     recording = LatentCodec(codec.vae, scale=codec.scale, downscale=codec.downscale)
     recording.decode = lambda latents: (seen.append(latents), codec.decode(latents))[1]
-    settings = {"steps": STEPS, "guidance": guidance, "seed": SEED, "window": LENGTH, "overlap": OVERLAP, **more}
-    animate(model, recording, reference, given, **settings, progress=False)
+    fixed = {"steps": STEPS, "guidance": guidance, "seed": SEED, "window": LENGTH, "overlap": OVERLAP}
+    options = {name: more.pop(name) for name in ("context", "without") if name in more}
+    animate(model, recording, reference, given, Settings(**fixed | more), **options, progress=False)
     return torch.cat(seen) / model.config.latent.scale
 
 
@@ -191,8 +192,10 @@ def motion_under_one_uuid(model, given) -> float:
     animation, run = model.model.diffusion_model.animation, Run()
     skeleton = given.skeleton.movedim(-1, 1).unsqueeze(0)
     gaps = []
-    for inputs in ((skeleton, None, None), (skeleton.flip(1), None, None), (skeleton, skeleton[:, :, :1], None)):
-        gaps += [gap(run.motion(animation, inputs, {"uuids": ["one"]}), animation.motion(*inputs)) for _ in range(2)]
+    for inputs in ((skeleton,), (skeleton.flip(1),), (skeleton, skeleton[:, :, :1])):
+        named = dict(zip(("skeleton", "depth"), inputs, strict=False))
+        for _ in range(2):
+            gaps.append(gap(run.features(animation, named, {"uuids": ["one"]})["pose"], animation.pose(*inputs)))
     return max(gaps)
 
 

@@ -76,7 +76,7 @@ def left_by_an_interrupt(scene: Scene, sample: Callable) -> dict[str, object]:
         passes.append(1)
         if len(passes) == PASSES:
             run = [thing() for name, thing in made.items() if name.startswith("run")][-1]
-            made["motion"] = weakref.ref(next(iter(run._motion.values()))[1])
+            made["motion"] = weakref.ref(next(iter(run._features.values()))[1]["pose"])
             comfy.model_management.interrupt_current_processing()
 
     hook = network.register_forward_hook(interrupt)

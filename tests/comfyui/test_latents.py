@@ -46,9 +46,9 @@ def test_the_lora_changes_something(report: dict):
 @pytest.mark.parametrize("cfg", [1.0, 2.5])
 def test_conditions_that_weights_have_no_network_for_are_dropped_with_one_warning(report: dict, cfg: float):
     assert [words.split(" ", 2)[2] for words in report[f"version 1, warnings, cfg {cfg}"]] == [
-        "has no object guider: the objects are not used",
         "reads no depth: it is not used",
         "reads no motion-blur maps: they are not used",
+        "has no object guider: the objects are not used",
     ]
 
 

@@ -11,7 +11,7 @@ from inhabit.weights import save
 VERSION_1 = {  # what Animate Anyone's first version lacks
     "environment": False,
     "objects": None,
-    "motion": {"channels": (16, 32, 64), "heads": 2, "depth": False, "temporal": False},
+    "pose": {"channels": (16, 32, 64), "heads": 2, "depth": False, "temporal": False},
 }
 EPSILON = {"betas": "scaled_linear", "zero_terminal_snr": False, "prediction": "epsilon"}
 
@@ -19,7 +19,7 @@ EPSILON = {"betas": "scaled_linear", "zero_terminal_snr": False, "prediction": "
 def tiny_checkpoint(path: Path, **changes) -> None:
     """Save a small model in which no branch is at its zero start."""
     config = PRESETS["puppets"].model_dump()
-    config["motion"]["blur"] = (8, 8, 16)
+    config["pose"]["blur"] = (8, 8, 16)
     config |= changes
     config["unet"] |= {"block_out_channels": (32, 32, 48), "heads": 2}
     config["autoencoder"] |= {"encoder_channels": 16, "decoder_channels": 16, "blocks": 1}

@@ -15,7 +15,7 @@ from inhabit.media import read_image
 from inhabit.nodes.host.conds import REFERENCE
 from inhabit.nodes.host.model import load_model
 from inhabit.perception import blur_maps, measure_hand_blur
-from inhabit.pipeline import DrivingConditions, animate
+from inhabit.pipeline import DrivingConditions, Settings, animate
 from inhabit.pipeline.inputs import fit_reference
 from inhabit.weights import load, load_codec, save
 from PIL import Image
@@ -78,8 +78,8 @@ def right_results(wires: Wires) -> dict[str, float]:
 def _sharpness_of_another_model(wires: Wires) -> float:
     """Return how far the blur map for a model with a scale of its own is from the library's with that scale."""
     model, path = load(wires.path), wires.path.with_name("soft.safetensors")
-    motion = model.config.motion.model_copy(update={"typical_sharpness": 50_000.0})
-    model.config = model.config.model_copy(update={"motion": motion})
+    motion = model.config.pose.model_copy(update={"typical_sharpness": 50_000.0})
+    model.config = model.config.model_copy(update={"pose": motion})
     save(path, model)
     size = wires.width, wires.height
     told, usual = (
@@ -137,7 +137,7 @@ def _command_line(wires: Wires, **changed) -> torch.Tensor:
     seen, decode = [], codec.decode
     codec.decode = lambda latents: (seen.append(latents), decode(latents))[1]
     settings = {"steps": 1, "guidance": 1.0, "seed": SEED, "window": LENGTH, "overlap": OVERLAP}
-    animate(ours, codec, wires.reference, given, **settings | changed, progress=False)
+    animate(ours, codec, wires.reference, given, Settings(**settings | changed), progress=False)
     return torch.cat(seen) / ours.config.latent.scale
 
 

@@ -91,7 +91,7 @@ def test_result_has_every_number(monkeypatch, capsys):
     if Path("/proc/self/status").exists():
         with torch.device("meta"):
             model = AnimationModel(PRESETS["puppets"])
-        networks = (model.denoiser, model.motion, model.objects)
+        networks = (model.denoiser, model.pose, model.objects)
         size = sum(weight.nbytes for network in networks for weight in network.parameters())
         assert result["peak_memory_mib"]["all_conditions"] > size / 2**20
     for field in ("seconds_per_step", "tflop_per_step", "share_of_matmul_peak"):

@@ -4,15 +4,15 @@ import json
 
 import pytest
 import torch
-import torch.nn.functional as F
 from inhabit.errors import InputError
-from inhabit.evaluation import card, hands
+from inhabit.evaluation import hands, held_out
 from inhabit.media import to_float
 from inhabit.models import PRESETS, AnimationModel, ModelConfig
+from torch.nn import functional
 
 
 def soft(frames: torch.Tensor) -> torch.Tensor:
-    return F.avg_pool2d(frames.movedim(-1, 1), 5, stride=1, padding=2, count_include_pad=False).movedim(1, -1)
+    return functional.avg_pool2d(frames.movedim(-1, 1), 5, stride=1, padding=2, count_include_pad=False).movedim(1, -1)
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def obedient(monkeypatch):
     monkeypatch.setattr(hands, "FRAMES", 3)
     monkeypatch.setattr(hands, "render_scene", render_and_keep)
     monkeypatch.setattr(hands, "animate", answer)
-    monkeypatch.setattr(card, "load", lambda path, device: AnimationModel(PRESETS["puppets"]))
-    monkeypatch.setattr(card, "load_codec", lambda path, device: object())
+    monkeypatch.setattr(held_out, "load", lambda path, device: AnimationModel(PRESETS["puppets"]))
+    monkeypatch.setattr(held_out, "load_codec", lambda path, device: object())
 
 
 def test_numbers_tell_sharp_hands_from_blurred_ones(obedient, tmp_path):
@@ -49,8 +49,8 @@ def test_no_scenes_and_models_without_the_branch_are_refused(obedient, tmp_path,
     with pytest.raises(InputError, match="--hands is 0: give 1 or more"):
         hands.measure_hands(tmp_path, tmp_path, scenes=0)
     values = PRESETS["puppets"].model_dump()
-    values["motion"]["blur"] = None
+    values["pose"]["blur"] = None
     plain = AnimationModel(ModelConfig.model_validate(values))
-    monkeypatch.setattr(card, "load", lambda path, device: plain)
+    monkeypatch.setattr(held_out, "load", lambda path, device: plain)
     with pytest.raises(InputError, match="model.safetensors reads no motion-blur maps: choose"):
         hands.measure_hands(tmp_path / "model.safetensors", tmp_path, scenes=1, device="cpu")

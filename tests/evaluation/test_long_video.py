@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from inhabit.errors import InputError
-from inhabit.evaluation import card, long_video
+from inhabit.evaluation import held_out, long_video
 from inhabit.media import to_float
 from inhabit.models import PRESETS, AnimationModel
 from inhabit.sampling.windows import windows
@@ -16,11 +16,10 @@ def flickering(monkeypatch):
     """`animate` answers with the truth plus an error that steps by 2/255, by 6/255 where fixed windows begin."""
     shown = {}
 
-    def answer(model, codec, reference, conditions, *, window, overlap, prompt_travel, **others):
-        assert others.keys() == {"long_video", "reference_noise", "progress"}
+    def answer(model, codec, reference, conditions, settings, *, progress):
         steps = torch.full((len(shown["target"]),), 2 / 255)
-        if not prompt_travel:
-            for begins in windows(len(steps), window, overlap)[1:]:
+        if not settings.prompt_travel:
+            for begins in windows(len(steps), settings.window, settings.overlap)[1:]:
                 steps[begins[0]] = 6 / 255
         signs = torch.tensor([1.0, -1.0]).repeat(len(steps))[: len(steps)]
         return shown["target"] + (steps * signs).cumsum(0).view(-1, 1, 1, 1)
@@ -34,8 +33,8 @@ def flickering(monkeypatch):
     monkeypatch.setattr(long_video, "FRAMES", 40)
     monkeypatch.setattr(long_video, "render_scene", render_and_keep)
     monkeypatch.setattr(long_video, "animate", answer)
-    monkeypatch.setattr(card, "load", lambda path, device: AnimationModel(PRESETS["puppets"]))
-    monkeypatch.setattr(card, "load_codec", lambda path, device: object())
+    monkeypatch.setattr(held_out, "load", lambda path, device: AnimationModel(PRESETS["puppets"]))
+    monkeypatch.setattr(held_out, "load_codec", lambda path, device: object())
 
 
 def test_seams_and_jitter_are_where_they_are(flickering, tmp_path):

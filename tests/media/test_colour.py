@@ -86,15 +86,20 @@ def pq_signal(nits: np.ndarray) -> np.ndarray:
     return ((0.8359375 + 18.8515625 * y) / (1 + 18.6875 * y)) ** 78.84375
 
 
-def hdr(path, nits_2020: np.ndarray, transfer: int):
-    """A video that shows this light (h, w, 3), linear, of BT.2020's primaries, on a screen of 1000 nits."""
+def hdr(path, nits_2020: np.ndarray, transfer: int, alpha: np.ndarray | None = None):
+    """A video that shows this light (h, w, 3), linear, of BT.2020's primaries, on a screen of 1000 nits.
+
+    alpha: (h, w), 0…1.
+    """
     if transfer == 18:
         luma = nits_2020 @ np.array([0.2627, 0.6780, 0.0593]) / 1000
         signal = hlg_signal(nits_2020 / 1000 * np.maximum(luma, 1e-9)[..., None] ** (1 / 1.2 - 1))
     else:
         signal = pq_signal(nits_2020)
-    planes = yuv444(signal, "bt2020", False, bits=10)
-    return lossless_yuv(path, planes, "yuv444p10le", colorspace=9, color_range=1, color_primaries=9, color_trc=transfer)
+    planes, form = yuv444(signal, "bt2020", False, bits=10), "yuv444p10le"
+    if alpha is not None:
+        planes, form = np.concatenate([planes, np.rint(alpha[None] * 1023).astype(np.uint16)]), "yuva444p10le"
+    return lossless_yuv(path, planes, form, colorspace=9, color_range=1, color_primaries=9, color_trc=transfer)
 
 
 @pytest.mark.parametrize("transfer", [18, 16], ids=["hlg", "pq"])
@@ -105,6 +110,16 @@ def test_hdr_below_the_knee_shows_the_same_light(tmp_path, transfer):
     path = hdr(tmp_path / "hdr.mkv", light_709 @ to_2020.T, transfer)
     expected = 255 * (light_709 / 203) ** (1 / 2.4)
     assert np.abs(read_video(path).frames[0] - expected).max() < 4
+
+
+@pytest.mark.parametrize("transfer", [18, 16], ids=["hlg", "pq"])
+def test_hdr_with_alpha_is_converted_before_it_is_put_on_its_ground(tmp_path, transfer):
+    nits, alpha = np.repeat(RANDOM.uniform(2, 80, (16, 16, 1)), 3, 2), RANDOM.random((16, 16))
+    path = hdr(tmp_path / "hdr.mkv", nits, transfer, alpha)
+    shown, share = 255 * (nits / 203) ** (1 / 2.4), alpha[..., None]
+    for ground in (0.0, 0.5):
+        expected = shown * share + 255 * ground * (1 - share)
+        assert np.abs(open_video(path, ground).read()[0] - expected).max() < 4
 
 
 @pytest.mark.parametrize("transfer", [18, 16], ids=["hlg", "pq"])

@@ -45,6 +45,27 @@ def test_a_file_that_is_cut_short_is_told(tmp_path, caplog, ending):
     assert numbers(video.frames)[:10] == list(range(10)) and np.allclose(video.times[:10], STEADY[:10], atol=0.002)
 
 
+def test_subtitles_that_outlast_the_pictures_are_no_damage(tmp_path, caplog):
+    film(tmp_path / "plain.mkv", STEADY, 0.2)
+    (tmp_path / "words.srt").write_text(
+        "1\n00:00:00,500 --> 00:00:01,000\nOne\n\n2\n00:00:04,000 --> 00:00:05,000\nTwo\n"
+    )
+    with (
+        av.open(str(tmp_path / "plain.mkv")) as plain,
+        av.open(str(tmp_path / "words.srt")) as words,
+        av.open(str(tmp_path / "both.mkv"), "w") as both,
+    ):
+        sources = [*plain.streams, *words.streams]
+        copies = {stream: both.add_stream_from_template(stream, opaque=True) for stream in sources}
+        for packet in [*plain.demux(), *words.demux()]:
+            if packet.size:
+                packet.stream = copies[packet.stream]
+                both.mux(packet)
+    with av.open(str(tmp_path / "both.mkv")) as both:
+        assert both.duration / av.time_base == pytest.approx(5, abs=0.01)
+    assert numbers(read_video(tmp_path / "both.mkv").frames) == list(range(40)) and caplog.text == ""
+
+
 def test_frames_that_cannot_be_decoded_are_stood_in_for_and_told(tmp_path, caplog):
     path = film(tmp_path / "whole.mp4", STEADY)
     content = bytearray(path.read_bytes())
@@ -82,11 +103,10 @@ def test_a_file_without_one_readable_frame_is_refused(tmp_path):
 
 def test_text_and_playlists_are_no_videos(tmp_path):
     (tmp_path / "pose.txt").write_text('[{"people": []}]\n' * 50)
-    (tmp_path / "list.m3u8").write_text(
-        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nhttp://localhost:9/a.ts\n#EXT-X-ENDLIST\n"
-    )
+    film(tmp_path / "a.ts", STEADY)
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\n")
     for name in ("pose.txt", "list.m3u8"):
-        with pytest.raises(InputError, match=name):
+        with pytest.raises(InputError, match=f"{name} is text, not a video"):
             open_video(tmp_path / name)
 
 

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 from inhabit.errors import InputError
-from inhabit.media import open_mask, read_mask, write_lossless
+from inhabit.media import open_mask, read_mask, write_lossless, write_video
 from PIL import Image
 
 from .test_colour import lossless_yuv
@@ -90,6 +90,14 @@ def test_zeros_and_ones_are_known_from_the_whole_clip(tmp_path):
     assert np.allclose(read_mask(tmp_path / "a.mkv").amax((1, 2)) * 255, [1, 200])
 
 
+def test_small_numbers_of_a_lossy_file_are_black(tmp_path):
+    write_video(tmp_path / "a.mp4", np.ones((3, 24, 32, 3), np.uint8), 8)
+    assert read_mask(tmp_path / "a.mp4").unique().tolist() == pytest.approx([1 / 255])
+    (tmp_path / "jpg").mkdir()
+    Image.fromarray(np.ones((24, 32), np.uint8)).save(tmp_path / "jpg" / "0.jpg")
+    assert read_mask(tmp_path / "jpg").unique().tolist() == pytest.approx([1 / 255])
+
+
 def test_grey_of_limited_range_reaches_black_and_white(tmp_path):
     numbers = np.where(SHAPE, 235, 16).astype(np.uint8)[None]
     path = lossless_yuv(tmp_path / "a.mkv", numbers, "gray", color_range=1)
@@ -99,7 +107,8 @@ def test_grey_of_limited_range_reaches_black_and_white(tmp_path):
 @pytest.mark.parametrize(
     ("codec", "form", "ending"),
     [("libvpx-vp9", "yuva420p", "webm"), ("prores_ks", "yuva444p10le", "mov")]
-    + [("ffv1", "bgra", "mkv"), ("qtrle", "argb", "mov"), ("png", "rgba", "mov")],
+    + [("ffv1", "bgra", "mkv"), ("qtrle", "argb", "mov"), ("png", "rgba", "mov")]
+    + [("rawvideo", form, "nut") for form in ("ayuv", "uyva", "vuya")],
 )
 def test_alpha_of_video_codecs(tmp_path, codec, form, ending):
     shape = np.zeros((64, 64), bool)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from inhabit.errors import InputError
 from inhabit.media import read_video, write_lossless, write_video
+from inhabit.media.timing import frame_times
 
 from .films import SIDE, film, grey_frame, numbers, onset, picture_times
 
@@ -54,8 +55,11 @@ def test_another_number_of_times_than_of_frames_is_refused(tmp_path):
     for count in (3, 5):
         with pytest.raises(InputError, match="4 times"):
             write_video(tmp_path / "a.mp4", iter(frames(count)), 24, times=np.arange(4.0))
-    with pytest.raises(InputError, match="go back"):
-        write_video(tmp_path / "a.mp4", frames(3), 24, times=np.array([0.0, 2.0, 1.0]))
+    with pytest.raises(InputError, match="0 times"):
+        write_video(tmp_path / "a.mp4", frames(3), 24, times=[])
+    for times in ([0.0, 2.0, 1.0], [0.0, 1.0, 1.0], [0.0, np.nan, 1.0], [0.0, 1.0, np.inf]):
+        with pytest.raises(InputError, match="go back or are no numbers"):
+            write_video(tmp_path / "a.mp4", frames(3), 24, times=np.array(times))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,22 +69,60 @@ def test_a_stream_without_times_has_the_nominal_rate(tmp_path):
     assert numbers(video.frames) == list(range(24))
 
 
-def test_times_that_stand_still_or_go_back_are_mended_with_a_word(tmp_path, caplog):
-    pts = [0, 1, 2, 2, 4, 3, 6, 7]  # of a picture format, whose packets any muxer takes as they come
-    with av.open(str(tmp_path / "odd.mkv"), "w") as container:
+def odd(path, tenths: list[int]):
+    """Frames at these tenths of a second, as they come: of a picture format, whose packets any muxer takes."""
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=10)
         stream.width = stream.height = SIDE
         stream.pix_fmt = "yuvj420p"
         packets = []
-        for index in range(8):
-            frame = av.VideoFrame.from_ndarray(grey_frame(index), format="rgb24")
-            packets += stream.encode(frame)
+        for index in range(len(tenths)):
+            packets += stream.encode(av.VideoFrame.from_ndarray(grey_frame(index), format="rgb24"))
         for index, packet in enumerate([*packets, *stream.encode()]):
-            packet.pts, packet.dts = pts[index], index - 10
+            packet.pts, packet.dts = tenths[index], index - 100
             container.mux(packet)
-    video = read_video(tmp_path / "odd.mkv")
-    assert numbers(video.frames) == list(range(8)) and (np.diff(video.times) > 0).all()
-    assert "of 8 frames have no time of their own" in caplog.text
+    return path
+
+
+def test_times_that_stand_still_or_go_back_are_mended_with_a_word_a_reading(tmp_path, caplog):
+    odd(tmp_path / "odd.mkv", [0, 1, 2, 2, 4, 3, 6, 7])
+    for _ in range(2):
+        caplog.clear()
+        video = read_video(tmp_path / "odd.mkv")
+        assert numbers(video.frames) == list(range(8)) and np.allclose(video.times, np.arange(8) / 10, atol=0.0011)
+        assert len(caplog.records) == 1 and "2 of 8 frames have no time of their own" in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_clock_that_stood_still_is_spread_and_can_be_written(tmp_path, ending):
+    video = read_video(odd(tmp_path / "still.mkv", [0, 1, *[2] * 20, 4, 5]))
+    expected = [0, 0.1, *np.linspace(0.2, 0.4, 21), 0.5]
+    assert np.allclose(video.times, expected, atol=0.0011)
+    write_video(tmp_path / f"out.{ending}", video.frames, video.fps, times=video.times)
+    assert np.allclose(picture_times(tmp_path / f"out.{ending}"), expected, atol=0.0021)
+
+
+def test_times_nearer_than_the_files_clock_can_tell_are_written(tmp_path):
+    times = np.array([*np.arange(20) * 1e-6, *np.arange(1, 21) / 7])
+    write_video(tmp_path / "out.mp4", frames(40), 24, times=times)
+    shown = picture_times(tmp_path / "out.mp4")
+    assert len(shown) == 40 and (np.diff(shown) > 0).all() and np.allclose(shown, times, atol=20 / 90_000)
+
+
+@pytest.mark.parametrize(
+    ("told", "times"),
+    [
+        ([0, 5, 5, 5, 5, 6], [0, 5, 5.25, 5.5, 5.75, 6]),
+        ([0, 1, 2, None, None, None], [0, 1, 2, 3, 4, 5]),  # none comes later
+        ([0, 9, 9, 9, 30], [0, 9, 10, 11, 30]),  # never further apart than usual
+        ([50, 51, 20, 21, 23], [0, 1, 2, 3, 5]),  # another clock
+        ([50, 51, 51, 20, 22], [0, 1, 2, 3, 5]),
+        ([0, *[1] * 30, 90], [0, *range(1, 31), 90]),  # stands still for longer than clocks are said to jump
+    ],
+)
+def test_frames_without_a_time_of_their_own_are_spread_evenly(told, times):
+    found, _, _ = frame_times(told, 1)
+    assert np.allclose(found, times)
 
 
 def test_edit_lists_of_pictures_are_honoured(tmp_path):
@@ -131,10 +173,8 @@ def test_sound_stays_in_step_with_the_pictures(tmp_path, ending, clock):
     ],
 )
 def test_sound_of_every_kind_is_kept(tmp_path, codec, ending, in_mp4, in_mkv):
-    source = film(
-        tmp_path / f"in.{ending}", STEADY, 0.5, codec, encoding={"bf": "0"}
-    )  # .avi has no place for B-frames' times
-
+    no_b_frames = {"bf": "0"}  # .avi has no place for their times
+    source = film(tmp_path / f"in.{ending}", STEADY, 0.5, codec, encoding=no_b_frames)
     video = read_video(source)
     for made, kept in ((tmp_path / "out.mp4", in_mp4), (tmp_path / "out.mkv", in_mkv)):
         write_video(made, video.frames, video.fps, sound_of=source, times=video.times)

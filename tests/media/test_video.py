@@ -96,6 +96,42 @@ def test_empty_folder_and_mixed_sizes_are_refused(tmp_path):
         read_video(tmp_path)
 
 
+GREY, COLOURS = np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize("ending", ["webm", "gif", "wav", "ogg", "xyz", "png", ""])
+def test_names_of_other_kinds_than_mp4_and_mkv_are_refused(tmp_path, ending):
+    with pytest.raises(InputError, match=r"use a name that ends in .mp4 or .mkv"):
+        write_video(tmp_path / f"a.{ending}", COLOURS, 24)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fps", [0, -24, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(tmp_path, fps):
+    for writer in (write_video, write_lossless):
+        with pytest.raises(InputError, match=f"is {fps}: give frames per second above 0"):
+            writer(tmp_path / "a.mkv", COLOURS, fps)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rate_of_a_frame_in_hours_is_kept(tmp_path):
+    write_video(tmp_path / "a.mp4", COLOURS, 1 / 7200)
+    assert read_video(tmp_path / "a.mp4").fps == pytest.approx(1 / 7200)
+
+
+def test_frames_of_another_kind_are_refused(tmp_path):
+    for writer, frames, told in (
+        (write_video, GREY, r"shape \(8, 8\)"),
+        (write_video, np.zeros((2, 8, 8, 4)), r"shape \(8, 8, 4\)"),
+        (write_lossless, np.zeros((2, 8, 8, 4)), r"shape \(8, 8, 4\)"),
+        (write_lossless, [COLOURS[0], GREY[0]], "frame 1 of a.mkv is 8x8 grey, the first is 8x8: give"),
+        (write_video, [np.zeros((8, 7, 3)), np.zeros((8, 8, 3))], "frame 1 of a.mkv is 8x8, the first is 7x8: give"),
+    ):
+        with pytest.raises(InputError, match=told):
+            writer(tmp_path / "a.mkv", frames, 24)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_frames_are_not_written(tmp_path):
     with pytest.raises(InputError, match="0 frames"):
         write_video(tmp_path / "a.mp4", np.zeros((0, 8, 8, 3), np.uint8), 24)

@@ -5,8 +5,8 @@ import torch
 from inhabit.models.config import (
     LatentConfig,
     ModelConfig,
-    MotionGuiderConfig,
     MotionModuleConfig,
+    PoseGuiderConfig,
     ReferenceConfig,
     UNetConfig,
 )
@@ -26,7 +26,7 @@ def tiny_config(**changes) -> ModelConfig:
     return ModelConfig(
         name="tiny",
         unet=TINY_UNET,
-        motion=MotionGuiderConfig(channels=(8, 16, 16, 32), heads=4),
+        pose=PoseGuiderConfig(channels=(8, 16, 16, 32), heads=4),
         latent=LatentConfig(downscale=8),
         **changes,
     )

@@ -1,9 +1,9 @@
 """The small autoencoder's starting point and the codec's layout, ranges and chunks."""
 
 import torch
-import torch.nn.functional as F
 from inhabit.models import LatentCodec, PatchAutoencoder
 from inhabit.models.config import AutoencoderConfig
+from torch.nn import functional
 
 from .conftest import randomise
 
@@ -18,7 +18,7 @@ def test_starts_as_box_downsampling_and_bilinear_upsampling():
         decoded = vae.decode(latents)
     boxes = pictures.reshape(2, 3, 6, 4, 8, 4).mean(dim=(3, 5))
     torch.testing.assert_close(latents[:, :3], boxes)
-    torch.testing.assert_close(decoded, F.interpolate(boxes, (24, 32), mode="bilinear"))
+    torch.testing.assert_close(decoded, functional.interpolate(boxes, (24, 32), mode="bilinear"))
 
 
 def test_codec_scales_and_chunks_exactly():

@@ -16,7 +16,7 @@ SHARE_OF_RANGE = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    model = randomise(AnimationModel(tiny_config(reference=ReferenceConfig(lookup=True, appearance_grid=(2, 2)))))
+    model = randomise(AnimationModel(tiny_config(reference=ReferenceConfig(patch_attention=True, pooled_grid=(2, 2)))))
     path = tmp_path_factory.mktemp("devices") / "model.safetensors"
     save(path, model)
     return path, model
@@ -30,7 +30,7 @@ def prediction(model: AnimationModel, device: str, dtype: torch.dtype) -> torch.
         return torch.randn(shape, generator=generator).to(device, dtype)
 
     latents, context = draw(2, 3, 4, 8, 8), draw(2, 1, 24)
-    motion = model.motion(draw(1, 3, 3, 64, 64).abs(), draw(1, 3, 1, 64, 64).abs())
+    motion = model.pose(draw(1, 3, 3, 64, 64).abs(), draw(1, 3, 1, 64, 64).abs())
     with torch.no_grad():
         result = model.denoise(
             latents,
@@ -39,7 +39,7 @@ def prediction(model: AnimationModel, device: str, dtype: torch.dtype) -> torch.
             reference=model.reference(draw(1, 4, 8, 8), context[1:]),
             environment=draw(1, 3, 4, 8, 8),
             mask=torch.ones_like(draw(1, 3, 1, 8, 8)),
-            motion=torch.cat([torch.zeros_like(motion), motion]),
+            pose=torch.cat([torch.zeros_like(motion), motion]),
             objects=model.objects(draw(1, 3, 4, 8, 8)),
             unconditional=1,
         )

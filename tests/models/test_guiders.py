@@ -1,12 +1,12 @@
 """Motion guider, object guider and spatial blending against brute force and the papers' formulas."""
 
 import torch
-import torch.nn.functional as F
 from inhabit.models import AnimationModel
-from inhabit.models.config import MotionGuiderConfig
-from inhabit.models.motion import LimbAttention, MotionGuider
+from inhabit.models.config import PoseGuiderConfig
 from inhabit.models.objects import ObjectGuider, SpatialBlending
+from inhabit.models.pose import LimbAttention, PoseGuider
 from torch import nn
+from torch.nn import functional
 
 from .conftest import randomise, tiny_config
 
@@ -37,8 +37,8 @@ def test_motion_guider_starts_at_zero_and_depth_and_time_then_matter():
     skeleton[..., 20:40, 30:34] = 1.0
     depth = torch.rand(1, 4, 1, 64, 64) * skeleton[:, :, :1]
     with torch.no_grad():
-        assert MotionGuider(config)(skeleton, depth).abs().max() == 0
-        guider = randomise(MotionGuider(config))
+        assert PoseGuider(config)(skeleton, depth).abs().max() == 0
+        guider = randomise(PoseGuider(config))
         plain = guider(skeleton)
         assert plain.shape == (1, 4, 32, 8, 8)
         assert (guider(skeleton, depth) - plain).abs().max() > 1e-3
@@ -51,8 +51,8 @@ def test_motion_guider_starts_at_zero_and_depth_and_time_then_matter():
 
 def test_a_guider_without_depth_and_time_is_the_first_versions_encoder_frame_by_frame():
     config = tiny_config()
-    first = MotionGuiderConfig(channels=config.motion.channels, depth=False, temporal=False)
-    guider = randomise(MotionGuider(config.model_copy(update={"motion": first})))
+    first = PoseGuiderConfig(channels=config.pose.channels, depth=False, temporal=False)
+    guider = randomise(PoseGuider(config.model_copy(update={"pose": first})))
     assert {name.split(".")[0] for name in guider.state_dict()} == {"skeleton"}
     skeleton = torch.rand(1, 3, 3, 64, 64)
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_a_guider_without_depth_and_time_is_the_first_versions_encoder_frame_by_
 def test_spatial_blending_is_equation_3_and_4():
     layer = randomise(SpatialBlending(6, blend_bias=0.0, operations=nn))
     noise, objects = torch.randn(2, 6, 5, 5), torch.randn(2, 6, 5, 5)
-    logits = F.conv2d(torch.cat([noise, objects], 1), layer.conv.weight, layer.conv.bias, padding=1)
+    logits = functional.conv2d(torch.cat([noise, objects], 1), layer.conv.weight, layer.conv.bias, padding=1)
     alpha = 1 / (1 + torch.exp(-logits))
     with torch.no_grad():
         present = torch.ones(2, 1, 1, 1)
@@ -78,8 +78,8 @@ def test_object_features_fit_every_mid_and_up_layer_and_change_the_prediction():
     called = []
     blend = ObjectGuider.blend
 
-    def noting(self, name, x, features):
-        result = blend(self, name, x, features)
+    def noting(self, name, x, frames, features):
+        result = blend(self, name, x, frames, features)
         called.append((name, result is not x))
         return result
 
@@ -120,12 +120,12 @@ def test_frames_without_an_object_are_left_out_exactly():
 
 
 def test_blur_maps_start_without_effect_and_then_change_the_hands_alone():
-    motion = tiny_config().motion.model_copy(update={"blur": (8, 8, 8, 16)})
-    config = tiny_config().model_copy(update={"motion": motion})
+    motion = tiny_config().pose.model_copy(update={"blur": (8, 8, 8, 16)})
+    config = tiny_config().model_copy(update={"pose": motion})
     skeleton, none = torch.rand(1, 2, 3, 64, 64), torch.tensor([0.5, 0.5, 0.0]).view(1, 1, 3, 1, 1)
     blur = none.expand(1, 2, 3, 64, 64).clone()
     blur[:, 1, :, 30:34, 30:34] = torch.tensor([0.9, 0.3, 0.7]).view(1, 3, 1, 1)
-    guider = MotionGuider(config)
+    guider = PoseGuider(config)
     with torch.no_grad():
         nn.init.ones_(guider.skeleton.conv_out.weight)
         assert torch.equal(guider(skeleton, None, blur), guider(skeleton))

@@ -13,7 +13,7 @@ NOT_ASKED = ("norm2", "attn2.to_q", "attn2.to_k")
 
 
 def small_puppets() -> AnimationModel:
-    """The bundled model's mechanisms (lookups, appearance, motion blur), small."""
+    """The bundled model's mechanisms (patch attention, pooled embedding, motion blur), small."""
     config = PRESETS["puppets"]
     unet = {"block_out_channels": (16, 32, 32), "heads": 2, "norm_groups": 8}
     unet["motion_modules"] = config.unet.motion_modules.model_dump() | {"norm_groups": 8, "heads": 2}
@@ -25,10 +25,10 @@ def one_step(model: AnimationModel, context: torch.Tensor | None) -> None:
     reference = model.reference(torch.randn(1, 4, 8, 8), context)
     pictures = (torch.rand(1, 2, channels, 8 * cell, 8 * cell) for channels in (3, 1, 3))
     skeleton, depth, blur = pictures
-    motion = model.motion(skeleton, depth, blur if model.config.motion.blur is not None else None)
+    motion = model.pose(skeleton, depth, blur if model.config.pose.blur is not None else None)
     model.denoise(
         torch.randn(1, 2, 4, 8, 8), torch.tensor([500]), context,
-        reference=reference, motion=motion, objects=model.objects(torch.randn(1, 2, 4, 8, 8)),
+        reference=reference, pose=motion, objects=model.objects(torch.randn(1, 2, 4, 8, 8)),
         environment=torch.randn(1, 2, 4, 8, 8), mask=torch.ones(1, 2, 1, 8, 8),
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ def test_weights_that_a_hook_brings_just_in_time_suffice():
     """As offloading to the CPU works: a module has its weights only between its own two hooks."""
     model, context = randomise(AnimationModel(tiny_config())), torch.randn(1, 1, 24)
     torch.manual_seed(0)
-    blocks = [*model.denoiser.down_blocks, model.denoiser.mid_block, *model.denoiser.up_blocks, model.motion.skeleton]
+    blocks = [*model.denoiser.down_blocks, model.denoiser.mid_block, *model.denoiser.up_blocks, model.pose.skeleton]
     whole = {block: {name: p.data for name, p in block.named_parameters()} for block in blocks}
 
     def bring(block, *_):
@@ -72,8 +72,8 @@ def test_weights_that_a_hook_brings_just_in_time_suffice():
     def predicted() -> torch.Tensor:
         skeleton = torch.ones(1, 2, 3, 64, 64)
         with torch.no_grad():
-            motion = model.motion(skeleton, skeleton[:, :, :1])
-            return model.denoise(torch.ones(1, 2, 4, 8, 8), torch.tensor([9]), context, motion=motion)
+            motion = model.pose(skeleton, skeleton[:, :, :1])
+            return model.denoise(torch.ones(1, 2, 4, 8, 8), torch.tensor([9]), context, pose=motion)
 
     expected = predicted()
     for block in blocks:

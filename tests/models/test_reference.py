@@ -1,14 +1,14 @@
 """What the ReferenceNet of a small model has beyond the published one."""
 
 import torch
-import torch.nn.functional as F
 from inhabit.models import AnimationModel
 from inhabit.models.config import ReferenceConfig, UNetConfig
-from inhabit.models.reference import APPEARANCE, PATCHES, ReferenceNet
+from inhabit.models.reference import PATCHES, POOLED, ProjectedReference, ReferenceNet
+from torch.nn import functional
 
 from .conftest import TINY_UNET, randomise, tiny_config
 
-SMALL = tiny_config(reference=ReferenceConfig(coordinates=True, appearance_grid=(4, 2)))
+SMALL = tiny_config(reference=ReferenceConfig(coordinates=True, pooled_grid=(4, 2)))
 
 
 def test_both_unets_start_from_the_same_weights():
@@ -19,7 +19,7 @@ def test_both_unets_start_from_the_same_weights():
     assert len(shared) > 100
 
 
-def test_appearance_is_an_mlp_of_box_means_and_joins_the_time_embedding():
+def test_the_pooled_embedding_is_an_mlp_of_box_means_and_joins_the_time_embedding():
     model = randomise(AnimationModel(SMALL))
     picture, latents, t = torch.randn(2, 4, 8, 8), torch.randn(2, 3, 4, 8, 8), torch.tensor([10, 700])
     context = torch.randn(2, 1, 24)
@@ -27,9 +27,9 @@ def test_appearance_is_an_mlp_of_box_means_and_joins_the_time_embedding():
     layers = model.reference.appearance
     with torch.no_grad():
         features = model.reference(picture, context)
-        expected = layers.linear_2(F.silu(layers.linear_1(boxes)))
-        torch.testing.assert_close(features[APPEARANCE][:, 0], expected)
-        with_it = model.denoise(latents, t, context, reference={APPEARANCE: (features[APPEARANCE],)})
+        expected = layers.linear_2(functional.silu(layers.linear_1(boxes)))
+        torch.testing.assert_close(features[POOLED][:, 0], expected)
+        with_it = model.denoise(latents, t, context, reference=ProjectedReference({}, {}, None, features[POOLED]))
         model.denoiser.time_embedding.register_forward_hook(lambda *call: call[2] + expected.repeat_interleave(3, 0))
         torch.testing.assert_close(model.denoise(latents, t, context), with_it)
 
@@ -51,15 +51,15 @@ def test_levels_after_the_last_attention_are_not_built():
     unet = UNetConfig(**TINY_UNET.model_dump() | {"attention": (False, True, True)})
     config = tiny_config().model_copy(update={"unet": unet})
     net, model = ReferenceNet(config), AnimationModel(config)
-    assert len(net.up_blocks) == 2 and not hasattr(net.up_blocks[1], "upsamplers")
+    assert len(net.up_blocks) == 2 and not net.up_blocks[1].upsamplers
     with torch.no_grad():
         features = net(torch.randn(1, 4, 8, 8), torch.randn(1, 1, 24))
     attentions = {n for n, m in model.denoiser.named_modules() if n.rsplit(".", 1)[0].endswith("attentions")}
     assert set(features) == {n for n in attentions if not n.startswith("down")}
 
 
-def test_lookup_is_attention_over_the_pictures_patches_and_their_places():
-    model = randomise(AnimationModel(tiny_config(reference=ReferenceConfig(lookup=True))))
+def test_patch_attention_is_attention_over_the_pictures_patches_and_their_places():
+    model = randomise(AnimationModel(tiny_config(reference=ReferenceConfig(patch_attention=True))))
     picture, context = torch.randn(1, 4, 8, 6), torch.randn(1, 1, 24)
     with torch.no_grad():
         features = model.reference(picture, context)
@@ -79,13 +79,14 @@ def test_lookup_is_attention_over_the_pictures_patches_and_their_places():
     stock.v_proj_weight.data, stock.out_proj.weight.data = layer.to_v.weight.data, layer.to_out.weight.data
     stock.out_proj.bias.data = layer.to_out.bias.data
     frames = torch.randn(1, 64, 5, 3)
-    query = F.group_norm(frames, 8, layer.norm.weight, layer.norm.bias, eps=1e-6).flatten(2).transpose(1, 2)
+    query = functional.group_norm(frames, 8, layer.norm.weight, layer.norm.bias, eps=1e-6).flatten(2).transpose(1, 2)
     with torch.no_grad():
         found = stock(query, patches, patches)[0].transpose(1, 2).reshape(frames.shape)
-        result, seen = layer(frames, projected["up_blocks.1.0"], projected[PATCHES][0])
+        keys_values = projected.patches["up_blocks.1.0"]
+        result, seen = layer(frames, keys_values), layer.colours(frames, keys_values[0], projected.colours)
         torch.testing.assert_close(result, frames + found, atol=1e-5, rtol=0)
         weights = stock(query, patches, patches)[1]  # the mean over the heads
-    colours = F.avg_pool2d(picture, 2).flatten(2).transpose(1, 2)
+    colours = functional.avg_pool2d(picture, 2).flatten(2).transpose(1, 2)
     torch.testing.assert_close(seen.flatten(2).transpose(1, 2), weights @ colours, atol=1e-5, rtol=0)
     places = {"mid_block.0"} | {f"up_blocks.{i}.{j}" for i in range(3) for j in range(3)}
-    assert places <= set(projected)
+    assert places == set(projected.patches)

@@ -99,7 +99,7 @@ def test_model_at_its_start_equals_diffusers_motion_model(size, per_frame):
             context,
             environment=torch.randn_like(latents),
             mask=torch.ones(2, 5, 1, *size),
-            motion=model.motion(skeleton, depth),
+            pose=model.pose(skeleton, depth),
         )
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
@@ -143,7 +143,7 @@ def test_reference_attention_equals_diffusers_with_joined_tokens(mode, size, ful
     picture, latents = torch.randn(2, 4, *size), torch.randn(2, 3, 4, *size)
     t, context = torch.tensor([10, 700]), torch.randn(2, 1, 24)
     skeleton = torch.rand(2, 3, 3, 8 * size[0], 8 * size[1])
-    randomise(model.motion, seed=7)
+    randomise(model.pose, seed=7)
     with torch.no_grad():
         reader(picture, torch.zeros(2), context)
         if mode == "midup":
@@ -153,10 +153,10 @@ def test_reference_attention_equals_diffusers_with_joined_tokens(mode, size, ful
         got = model.denoise(latents, t, context, reference=model.project_reference(features))
         again = model.denoise(latents, t, context, reference=features)
         without = model.denoise(latents, t, context)
-        motion = model.motion(skeleton)
+        motion = model.pose(skeleton)
         twin.conv_in.register_forward_hook(lambda *call: call[2] + motion.flatten(0, 1))
         expected_moving = twin(latents.transpose(1, 2), t, context.repeat_interleave(3, 0)).sample.transpose(1, 2)
-        moving = model.denoise(latents, t, context, reference=features, motion=motion)
+        moving = model.denoise(latents, t, context, reference=features, pose=motion)
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
     torch.testing.assert_close(moving, expected_moving, atol=2e-5, rtol=0)
     assert torch.equal(got, again)
@@ -221,7 +221,7 @@ def test_one_reference_serves_every_clip():
     context = torch.randn(1, 1, 24)
     with torch.no_grad():
         shared = model.project_reference(model.reference(picture, context))
-        repeated = {name: tuple(x.repeat(2, 1, 1) for x in kv) for name, kv in shared.items()}
+        repeated = shared.each(lambda x: x.repeat(2, 1, 1))
         torch.testing.assert_close(
             model.denoise(latents, t, context, reference=shared), model.denoise(latents, t, context, reference=repeated)
         )

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from inhabit.errors import InputError
 from inhabit.media.pose import PARTS, Pose
 from inhabit.perception import blur_maps, measure_hand_blur, override_sharpness
+from torch.nn import functional
 
 SIDE = 96
 
@@ -34,7 +34,7 @@ def softened(driving: torch.Tensor, frames: list[int]) -> torch.Tensor:
     result = driving.clone()
     for frame in frames:
         picture = driving[frame].movedim(-1, 0).unsqueeze(0)
-        result[frame] = F.avg_pool2d(picture, 5, stride=1, padding=2)[0].movedim(0, -1)
+        result[frame] = functional.avg_pool2d(picture, 5, stride=1, padding=2)[0].movedim(0, -1)
     return result
 
 
@@ -51,9 +51,9 @@ def test_sharpness_is_the_variance_of_the_laplacian_relative_to_an_ordinary_hand
     blur = measure_hand_blur(people(5, (0, 0), (0, 0)), SIDE, SIDE, driving)
     grey = (driving * 255).round() @ torch.tensor([0.299, 0.587, 0.114])
     crops = grey.round()[:, 16:40, 6:30]  # the hand's box of 16 pixels and a quarter around it
-    padded = F.pad(crops.unsqueeze(1), (1, 1, 1, 1), mode="reflect")
+    padded = functional.pad(crops.unsqueeze(1), (1, 1, 1, 1), mode="reflect")
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
-    variance = F.conv2d(padded, kernel).flatten(1).var(dim=1, unbiased=False)
+    variance = functional.conv2d(padded, kernel).flatten(1).var(dim=1, unbiased=False)
     assert np.allclose(blur.sharpness[:, 0], (variance / (variance + 3200)).numpy(), rtol=0.03)
     assert blur.sharpness[2].max() < 0.2 < 0.8 < blur.sharpness[[0, 1, 3, 4]].min()
     softer = measure_hand_blur(people(5, (0, 0), (0, 0)), SIDE, SIDE, softened(noise(5), [0, 1, 2, 3, 4]))

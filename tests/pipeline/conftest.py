@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from inhabit.models.autoencoder import LatentCodec, PatchAutoencoder
@@ -9,14 +11,14 @@ from inhabit.models.config import (
     AutoencoderConfig,
     LatentConfig,
     ModelConfig,
-    MotionGuiderConfig,
     MotionModuleConfig,
+    PoseGuiderConfig,
     ReferenceConfig,
     ScheduleConfig,
     UNetConfig,
 )
 from inhabit.models.model import AnimationModel
-from inhabit.pipeline import DrivingConditions
+from inhabit.pipeline import DrivingConditions, Settings, animate
 from torch import nn
 
 TINY = ModelConfig(
@@ -31,7 +33,7 @@ TINY = ModelConfig(
         motion_modules=MotionModuleConfig(heads=2, max_frames=32, mid_block=False, norm_groups=8),
     ),
     reference=ReferenceConfig(coordinates=True),
-    motion=MotionGuiderConfig(channels=(8, 8, 16), heads=2),
+    pose=PoseGuiderConfig(channels=(8, 8, 16), heads=2),
     latent=LatentConfig(downscale=4, scale=1.0),
     autoencoder=AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
 )
@@ -74,13 +76,19 @@ class KnownAnswer(nn.Module):
         self.calls.append(("project", 1, None))
         return {"keys": (features["features"], features["features"])}
 
-    def motion(self, skeleton, depth=None, blur=None, *, temporal=True):
+    def pose(self, skeleton, depth=None, blur=None, *, temporal=True):
         self.calls.append(("motion", skeleton.shape[1], None))
         return nn.functional.avg_pool2d(skeleton.mean(dim=2), 4).unsqueeze(2)
 
     def objects(self, latents):
         self.calls.append(("objects", latents.shape[1], None))
         return [latents]
+
+    def features(self, given, *, temporal=True):
+        found = {name: given[name] for name in ("environment", "mask") if name in given}
+        if "skeleton" in given:
+            found["pose"] = self.pose(given["skeleton"], given.get("depth"), given.get("blur"), temporal=temporal)
+        return found | ({"objects": self.objects(given["objects"])} if "objects" in given else {})
 
     def denoise(
         self,
@@ -90,11 +98,9 @@ class KnownAnswer(nn.Module):
         *,
         reference=None,
         environment=None,
-        mask=None,
-        motion=None,
-        objects=None,
-        temporal=True,
+        pose=None,
         unconditional=0,
+        **_,
     ):
         for clip in range(len(latents)):
             kind = "conditional" if reference is not None and clip >= unconditional else "unconditional"
@@ -103,7 +109,7 @@ class KnownAnswer(nn.Module):
             self.seen.append(latents[-1].clone())
         if environment is None:
             environment = self.scene
-        clean = environment + (0 if motion is None else self.strength * motion)
+        clean = environment + (0 if pose is None else self.strength * pose)
         a = self.alpha_bar[timesteps[0]]
         noise = (latents - a.sqrt() * clean) / (1 - a).sqrt()
         if self.config.schedule.prediction == "epsilon":
@@ -151,3 +157,11 @@ def tiny_model() -> AnimationModel:
 @pytest.fixture
 def reference_image() -> torch.Tensor:
     return torch.rand((1, 16, 16, 3), generator=torch.Generator().manual_seed(3))
+
+
+def animated(model, codec, reference_image, conditions, **options) -> torch.Tensor:
+    """`animate` with the fields of its settings among the other options."""
+    names = {field.name for field in dataclasses.fields(Settings)}
+    settings = Settings(**{name: value for name, value in options.items() if name in names})
+    others = {name: value for name, value in options.items() if name not in names}
+    return animate(model, codec, reference_image, conditions, settings, **others)

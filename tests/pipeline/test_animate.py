@@ -9,10 +9,10 @@ import torch
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel
 from inhabit.models.config import ScheduleConfig
-from inhabit.pipeline import DrivingConditions, animate, environment_frames, initial_noise
+from inhabit.pipeline import DrivingConditions, environment_frames, initial_noise
 from inhabit.sampling import make_scheduler
 
-from .conftest import TINY, KnownAnswer, alpha_bar, drive
+from .conftest import TINY, KnownAnswer, alpha_bar, animated, drive
 from .live_tensors import LiveTensors
 
 
@@ -40,7 +40,7 @@ SCHEDULES = [
 def test_a_perfect_predictor_gives_its_x0(codec, reference_image, schedule, long_video, frames):
     conditions = drive(frames)
     model = KnownAnswer(TINY.model_copy(update={"schedule": schedule}), strength=0.5)
-    result = animate(model, codec, reference_image, conditions, **settings(long_video=long_video, steps=7))
+    result = animated(model, codec, reference_image, conditions, **settings(long_video=long_video, steps=7))
     assert result.shape == conditions.driving.shape and result.dtype == torch.float32
     torch.testing.assert_close(result, expected_frames(codec, conditions, 0.5), rtol=0, atol=2e-3)
 
@@ -48,14 +48,14 @@ def test_a_perfect_predictor_gives_its_x0(codec, reference_image, schedule, long
 def test_guidance_extrapolates_from_without_motion(codec, reference_image):
     """With x0 linear in the motion's weight, guidance ω is the answer for ω times the motion."""
     conditions = drive(8)
-    result = animate(KnownAnswer(strength=0.2), codec, reference_image, conditions, **settings(guidance=2.5))
+    result = animated(KnownAnswer(strength=0.2), codec, reference_image, conditions, **settings(guidance=2.5))
     torch.testing.assert_close(result, expected_frames(codec, conditions, 0.5), rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize(("guidance", "passes"), [(1.0, 1), (3.0, 2)])
 def test_passes_a_step(codec, reference_image, guidance, passes):
     model = KnownAnswer()
-    animate(model, codec, reference_image, drive(8), **settings(guidance=guidance))
+    animated(model, codec, reference_image, drive(8), **settings(guidance=guidance))
     assert model.count("conditional") == 4
     assert model.count("unconditional") == 4 * (passes - 1)
 
@@ -63,20 +63,20 @@ def test_passes_a_step(codec, reference_image, guidance, passes):
 @pytest.mark.parametrize("long_video", ["windows", "clips"])
 def test_the_reference_is_read_once_a_run(codec, reference_image, long_video):
     model = KnownAnswer()
-    animate(model, codec, reference_image, drive(40), **settings(long_video=long_video))
+    animated(model, codec, reference_image, drive(40), **settings(long_video=long_video))
     assert model.count("reference") == model.count("project") == 1
 
 
 def test_features_of_a_single_window_are_computed_once(codec, reference_image):
     model = KnownAnswer()
-    animate(model, codec, reference_image, drive(8, objects=True), **settings())
+    animated(model, codec, reference_image, drive(8, objects=True), **settings())
     assert (model.count("motion"), model.count("objects"), model.count("conditional")) == (1, 1, 4)
 
 
 def test_no_objects_means_no_object_guider(codec, reference_image):
     model = KnownAnswer()
     conditions = replace(drive(8), object_mask=torch.zeros(8, 16, 16))
-    animate(model, codec, reference_image, conditions, **settings())
+    animated(model, codec, reference_image, conditions, **settings())
     assert model.count("objects") == 0
 
 
@@ -84,23 +84,23 @@ def test_a_frame_by_frame_model_knows_nothing_of_windows(tiny_model, codec, refe
     """The real networks without their temporal layers: many shifted windows give what one window gives."""
     conditions = drive(20, objects=True)
     alone = settings(guidance=2.0, steps=3, without={"temporal"})
-    whole = animate(tiny_model, codec, reference_image, conditions, **(alone | {"window": 20, "overlap": 0}))
-    parts = animate(tiny_model, codec, reference_image, conditions, **(alone | {"window": 7, "overlap": 3}))
+    whole = animated(tiny_model, codec, reference_image, conditions, **(alone | {"window": 20, "overlap": 0}))
+    parts = animated(tiny_model, codec, reference_image, conditions, **(alone | {"window": 7, "overlap": 3}))
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("mechanism", ["reference", "motion", "environment", "objects", "temporal"])
 def test_each_mechanism_can_be_switched_off_and_matters(tiny_model, codec, reference_image, mechanism):
     conditions = drive(5, objects=True)
-    full = animate(tiny_model, codec, reference_image, conditions, **settings(steps=2))
-    less = animate(tiny_model, codec, reference_image, conditions, **settings(steps=2, without={mechanism}))
+    full = animated(tiny_model, codec, reference_image, conditions, **settings(steps=2))
+    less = animated(tiny_model, codec, reference_image, conditions, **settings(steps=2, without={mechanism}))
     assert (full - less).abs().max() > 1e-4
 
 
 def test_a_run_is_repeatable_and_the_seed_matters(tiny_model, codec, reference_image):
     conditions = drive(12)
     first, again, other = (
-        animate(tiny_model, codec, reference_image, conditions, **settings(steps=2, seed=seed)) for seed in (5, 5, 6)
+        animated(tiny_model, codec, reference_image, conditions, **settings(steps=2, seed=seed)) for seed in (5, 5, 6)
     )
     assert torch.equal(first, again) and not torch.equal(first, other)
 
@@ -114,7 +114,7 @@ def test_the_noise_is_comfyuis():
 def test_clips_show_the_next_clip_the_finished_frames(codec, reference_image):
     """AA2 motion frames: the window starts with the last clip's x0, re-noised to the current step."""
     conditions, model = drive(20), KnownAnswer(keep=True)
-    animate(model, codec, reference_image, conditions, **settings(long_video="clips", overlap=3))
+    animated(model, codec, reference_image, conditions, **settings(long_video="clips", overlap=3))
     clean = codec.encode(environment_frames(conditions.driving, conditions.mask))
     noise, alphas = initial_noise(clean.shape, 11), alpha_bar(TINY.schedule)
     predictions = [call for call in model.calls if call[0] == "conditional"]
@@ -135,7 +135,7 @@ def test_nothing_but_latents_grows_with_the_video(codec, reference_image):
         model = KnownAnswer()
         conditions = drive(frames, size, objects=True)
         with LiveTensors() as live:
-            result = animate(
+            result = animated(
                 model, codec, reference_image, conditions, **settings(steps=2, guidance=2.0, window=window)
             )
         peaks[frames], batches[frames] = live.peak, {call[1] for call in model.calls if call[0] != "reference"}
@@ -150,7 +150,7 @@ def test_nothing_but_latents_grows_with_the_video(codec, reference_image):
 def test_the_callback_sees_every_step_and_can_interrupt(codec, reference_image, long_video):
     seen = []
     options = settings(long_video=long_video)
-    animate(KnownAnswer(), codec, reference_image, drive(20), **options, callback=lambda *call: seen.append(call))
+    animated(KnownAnswer(), codec, reference_image, drive(20), **options, callback=lambda *call: seen.append(call))
     total = seen[-1][1]
     assert [call[0] for call in seen] == list(range(1, total + 1))
 
@@ -162,14 +162,14 @@ def test_the_callback_sees_every_step_and_can_interrupt(codec, reference_image, 
 
     model = KnownAnswer()
     with pytest.raises(Interrupted):
-        animate(model, codec, reference_image, drive(8), **options, callback=interrupt)
+        animated(model, codec, reference_image, drive(8), **options, callback=interrupt)
     assert model.count("conditional") == 1
 
 
 def test_half_precision_keeps_the_schedule_in_float32(tiny_model, codec, reference_image):
     conditions = drive(6)
-    exact = animate(tiny_model, codec, reference_image, conditions, **settings(steps=3))
-    half = animate(tiny_model.to(torch.bfloat16), codec, reference_image, conditions, **settings(steps=3))
+    exact = animated(tiny_model, codec, reference_image, conditions, **settings(steps=3))
+    half = animated(tiny_model.to(torch.bfloat16), codec, reference_image, conditions, **settings(steps=3))
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, exact, rtol=0, atol=0.05)
 
@@ -179,9 +179,9 @@ def test_defaults_come_from_the_model(codec, reference_image):
         update={"sampling": TINY.sampling.model_copy(update={"steps": 3, "guidance": 2.0, "window": 5, "overlap": 2})}
     )
     model = KnownAnswer(config)
-    animate(model, codec, reference_image, drive(5), progress=False)
+    animated(model, codec, reference_image, drive(5), progress=False)
     assert (model.count("conditional"), model.count("unconditional")) == (3, 3)
-    animate(model, codec, reference_image, drive(5), window=2, progress=False)  # the overlap gives way to the window
+    animated(model, codec, reference_image, drive(5), window=2, progress=False)  # the overlap gives way to the window
 
 
 @pytest.mark.parametrize(
@@ -199,17 +199,17 @@ def test_defaults_come_from_the_model(codec, reference_image):
 )
 def test_impossible_settings_are_refused_in_one_line(codec, reference_image, changed, message):
     with pytest.raises(InputError, match=message) as caught:
-        animate(KnownAnswer(), codec, reference_image, drive(8), **settings(**changed))
+        animated(KnownAnswer(), codec, reference_image, drive(8), **settings(**changed))
     assert "\n" not in str(caught.value)
 
 
 def test_sizes_that_do_not_fit_are_refused(codec, reference_image):
     with pytest.raises(InputError, match="driving video is 20 x 20 pixels.* 8 divides"):
-        animate(KnownAnswer(), codec, reference_image, drive(8, 20), **settings())
+        animated(KnownAnswer(), codec, reference_image, drive(8, 20), **settings())
     with pytest.raises(InputError, match="reference is 1 x 1 pixels"):
-        animate(KnownAnswer(), codec, torch.zeros(1, 1, 1, 3), drive(8), **settings())
+        animated(KnownAnswer(), codec, torch.zeros(1, 1, 1, 3), drive(8), **settings())
     with pytest.raises(InputError, match=r"reference has shape \(2, "):
-        animate(KnownAnswer(), codec, torch.zeros(2, 16, 16, 3), drive(8), **settings())
+        animated(KnownAnswer(), codec, torch.zeros(2, 16, 16, 3), drive(8), **settings())
 
 
 def test_shifted_snr_reaches_the_steps(codec, reference_image):
@@ -217,7 +217,7 @@ def test_shifted_snr_reaches_the_steps(codec, reference_image):
     conditions, schedule = drive(4), ScheduleConfig(zero_terminal_snr=False)
     model = KnownAnswer(TINY.model_copy(update={"schedule": schedule}))
     last = []
-    animate(
+    animated(
         model,
         codec,
         reference_image,
@@ -255,28 +255,28 @@ def test_the_unconditional_clip_sees_an_empty_context_and_no_reference(codec, re
     model = KnownAnswer(config)
     seen = recorded(model)
     conditions, context = drive(8, objects=True), torch.ones(1, 2, 3)
-    animate(model, codec, reference_image, conditions, **settings(steps=1, guidance=2.0), context=context)
+    animated(model, codec, reference_image, conditions, **settings(steps=1, guidance=2.0), context=context)
     ((latents, both_contexts, given),) = seen
     assert torch.equal(latents[0], latents[1]) and given["unconditional"] == 1
     assert torch.equal(both_contexts, torch.stack([torch.zeros(2, 3), torch.ones(2, 3)]))
     assert {"reference", "environment", "mask", "objects"} <= given.keys()
-    motion = model.motion(conditions.skeleton.movedim(-1, 1).unsqueeze(0))
+    motion = model.pose(conditions.skeleton.movedim(-1, 1).unsqueeze(0))
     expected = torch.cat([torch.zeros_like(motion), motion]) if "motion" in without else motion
-    torch.testing.assert_close(given["motion"], expected)
+    torch.testing.assert_close(given["pose"], expected)
 
 
 def test_one_batch_of_both_passes_is_the_two_passes(tiny_model, codec, reference_image):
     """The real networks: guidance from the batch against the formula over two separate calls."""
     conditions = drive(5, objects=True)
     seen = recorded(tiny_model)
-    animate(tiny_model, codec, reference_image, conditions, **settings(steps=1, guidance=3.0, window=5))
+    animated(tiny_model, codec, reference_image, conditions, **settings(steps=1, guidance=3.0, window=5))
     latents, context, given = seen.pop()
     with torch.no_grad():
         both = tiny_model.denoise(latents, torch.tensor([999]), context, **given)
         scene = {name: given[name] for name in ("environment", "mask", "objects")}
         alone = tiny_model.denoise(latents[:1], torch.tensor([999]), **scene)
         told = tiny_model.denoise(
-            latents[1:], torch.tensor([999]), **scene, reference=given["reference"], motion=given["motion"][1:]
+            latents[1:], torch.tensor([999]), **scene, reference=given["reference"], pose=given["pose"][1:]
         )
     torch.testing.assert_close(both, torch.cat([alone, told]), rtol=0, atol=1e-5)
     assert (alone - told).abs().max() > 1e-2
@@ -294,11 +294,11 @@ def test_the_unconditional_pass_goes_without_just_what_the_model_learned_to_miss
             torch.nn.init.normal_(parameter, std=0.1)
     conditions, context, last = drive(5), torch.randn(1, 2, 6), []
     given = settings(steps=1, guidance=3.0, window=5) | {"context": context}
-    animate(model, codec, reference_image, conditions, **given, callback=lambda *call: last.append(call[2]))
+    animated(model, codec, reference_image, conditions, **given, callback=lambda *call: last.append(call[2]))
     pixels = [plane.movedim(-1, 1)[None] for plane in (conditions.skeleton, conditions.depth[..., None])]
     noise = initial_noise((5, 4, 4, 4), 11)
     with torch.no_grad():
-        motion, reference = model.motion(*pixels), model.reference(codec.encode(reference_image), context)
+        motion, reference = model.pose(*pixels), model.reference(codec.encode(reference_image), context)
         cells = torch.nn.functional.max_pool2d(conditions.mask[:, None], 4)
         scene = codec.encode(environment_frames(conditions.driving, conditions.mask))
         scene = {"environment": scene[None].clone(), "mask": cells[None]}
@@ -306,7 +306,7 @@ def test_the_unconditional_pass_goes_without_just_what_the_model_learned_to_miss
         def passed(appearance: bool, performance: bool) -> torch.Tensor:
             return model.denoise(
                 noise[None], torch.tensor([999]), context if appearance else torch.zeros_like(context), **scene,
-                reference=reference if appearance else None, motion=motion if performance else None,
+                reference=reference if appearance else None, pose=motion if performance else None,
             )[0]  # fmt: skip
 
         told = passed(True, True)
@@ -333,7 +333,7 @@ def test_under_what_is_kept_there_is_no_reference_noise(codec, reference_image, 
         model.scene = torch.zeros(1, 1, 4, 4, 4)  # what it draws inside the mask where it is shown no environment
         answer = clean if environment else clean * outside
         given = settings(long_video=long_video, prompt_travel=False, reference_noise=True)
-        animate(model, codec, reference_image, conditions, **given)
+        animated(model, codec, reference_image, conditions, **given)
         a, shown = alphas[[call[2] for call in model.calls if call[0] == "conditional"][-1]], model.seen[-1]
         noisy = a.sqrt() * answer + (1 - a).sqrt() * noise
         torch.testing.assert_close(shown[kept[6:]], noisy[6:][kept[6:]], rtol=0, atol=2e-3)
@@ -352,7 +352,7 @@ def test_without_an_environment_input_the_scene_is_kept_by_a_noise_mask(codec, r
     model.scene = torch.zeros(1, 1, 4, 4, 4)
     seen = recorded(model)
     caplog.set_level("INFO")
-    result = animate(model, codec, reference_image, conditions, **settings(long_video=long_video))
+    result = animated(model, codec, reference_image, conditions, **settings(long_video=long_video))
     assert all(given.keys().isdisjoint({"environment", "mask", "objects"}) for _, _, given in seen)
     clean = codec.encode(environment_frames(conditions.driving, conditions.mask))
     cells = torch.nn.functional.max_pool2d(conditions.mask.unsqueeze(1), 4)
@@ -370,12 +370,12 @@ def test_without_an_environment_input_the_scene_is_kept_by_a_noise_mask(codec, r
 @pytest.mark.parametrize("travel", [True, False])
 def test_windows_travel_or_stay_in_place(codec, reference_image, travel):
     conditions, model = drive(20), KnownAnswer()
-    first_pixels, starts, motion = conditions.skeleton[:, 0, 0, 0].tolist(), set(), model.motion
+    first_pixels, starts, motion = conditions.skeleton[:, 0, 0, 0].tolist(), set(), model.pose
 
     def note_where_it_starts(skeleton, *rest, **named):
         starts.add(first_pixels.index(skeleton[0, 0, 0, 0, 0].item()))
         return motion(skeleton, *rest, **named)
 
-    model.motion = note_where_it_starts
-    animate(model, codec, reference_image, conditions, **settings(steps=3), prompt_travel=travel)
+    model.pose = note_where_it_starts
+    animated(model, codec, reference_image, conditions, **settings(steps=3), prompt_travel=travel)
     assert (starts == {0, 6, 12}) != travel

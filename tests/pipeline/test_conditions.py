@@ -58,17 +58,18 @@ def test_a_size_that_the_latents_do_not_divide_is_refused():
 
 def test_motion_inputs_are_the_windows_frames_for_which_the_model_has_networks():
     conditions = drive(6)
-    skeleton, depth, blur = motion_inputs(conditions, [2, 3], with_motion(depth=True, blur=(8, 8, 8)))
+    given = motion_inputs(conditions, [2, 3], with_motion(depth=True, blur=(8, 8, 8)))
+    skeleton, depth, blur = given["skeleton"], given["depth"], given["blur"]
     assert skeleton.shape == blur.shape == (1, 2, 3, 16, 16) and depth.shape == (1, 2, 1, 16, 16)
     assert torch.equal(skeleton[0, 1, 2], conditions.skeleton[3, :, :, 2])
     assert torch.equal(depth[0, 0, 0], conditions.depth[2])
     assert torch.equal(blur[0, 1, 0], conditions.blur[3, :, :, 0])
-    assert motion_inputs(conditions, [0], with_motion(depth=False, blur=None))[1:] == [None, None]
-    assert motion_inputs(replace(conditions, depth=None, blur=None), [0], TINY)[1:] == [None, None]
+    assert set(motion_inputs(conditions, [0], with_motion(depth=False, blur=None))) == {"skeleton"}
+    assert set(motion_inputs(replace(conditions, depth=None, blur=None), [0], TINY)) == {"skeleton"}
 
 
 def with_motion(**changed: bool) -> ModelConfig:
-    return TINY.model_copy(update={"motion": TINY.motion.model_copy(update=changed)})
+    return TINY.model_copy(update={"pose": TINY.pose.model_copy(update=changed)})
 
 
 @pytest.mark.parametrize("name", ["mask", "skeleton", "depth", "object_mask", "blur"])

@@ -3,9 +3,8 @@
 import pytest
 import torch
 from inhabit.models.autoencoder import LatentCodec, PatchAutoencoder
-from inhabit.pipeline import animate
 
-from .conftest import TINY, drive
+from .conftest import TINY, animated, drive
 
 HALVES = [torch.bfloat16, torch.float16]
 
@@ -14,7 +13,7 @@ def run(model, reference_image, conditions, device: str, dtype: torch.dtype, **g
     torch.manual_seed(1)
     vae = PatchAutoencoder(TINY.autoencoder).eval().to(device)
     settings = {"steps": 3, "guidance": 2.0, "seed": 5, "window": 8, "overlap": 2, "progress": False} | given
-    return animate(
+    return animated(
         model.to(device, dtype), LatentCodec(vae, scale=1.0, downscale=4), reference_image, conditions, **settings
     )
 

@@ -8,13 +8,13 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from inhabit.pipeline import DrivingConditions, animate
+from inhabit.pipeline import DrivingConditions
 from inhabit.pipeline.fitting import fitted, frame_numbers
 from inhabit.pipeline.paste_back import paste_back, pasted_back
 from inhabit.pipeline.streams import LazyFrames, ReadAgain, packed
 from inhabit.sampling import WindowAverage
 
-from .conftest import drive
+from .conftest import animated, drive
 
 RANDOM = np.random.default_rng(4)
 PICTURES = RANDOM.integers(0, 256, (9, 6, 8, 3), dtype=np.uint8)
@@ -76,8 +76,8 @@ def lazily(given: DrivingConditions) -> DrivingConditions:
 def test_animate_takes_lazy_conditions_for_tensors(tiny_model, codec, reference_image, long_video):
     given = drive(21, objects=True)
     options = {"steps": 2, "window": 8, "overlap": 3, "long_video": long_video, "progress": False}
-    wanted = animate(tiny_model, codec, reference_image, given, **options)
-    assert torch.equal(animate(tiny_model, codec, reference_image, lazily(given), **options), wanted)
+    wanted = animated(tiny_model, codec, reference_image, given, **options)
+    assert torch.equal(animated(tiny_model, codec, reference_image, lazily(given), **options), wanted)
 
 
 def test_few_frames_exist_at_once(tiny_model, codec, reference_image):
@@ -95,7 +95,7 @@ def test_few_frames_exist_at_once(tiny_model, codec, reference_image):
 
     few = {name: counted(getattr(given, name)) for name in ("driving", "mask", "skeleton")}
     lazy = dataclasses.replace(given, **few)
-    raw = animate(tiny_model, codec, reference_image, lazy, steps=2, window=8, overlap=2, progress=False)
+    raw = animated(tiny_model, codec, reference_image, lazy, steps=2, window=8, overlap=2, progress=False)
     assert most["frames"] <= 4 * 8
     most["frames"] = 0
     for _ in pasted_back(lambda: iter(raw), lazy.driving, lazy.mask, grow=2):
@@ -124,7 +124,7 @@ def test_paste_back_frame_by_frame_is_that_of_the_whole(frames, grow):
     assert len(begun) == (1 if grow == 0 else 2)
 
 
-def test_an_average_is_given_in_parts_as_as_a_whole():
+def test_an_average_is_given_in_parts_as_it_is_as_a_whole():
     average = WindowAverage((7, 2))
     for start in (0, 2, 4):
         average.add(list(range(start, start + 3)), torch.rand(3, 2))

@@ -174,10 +174,10 @@ def test_the_files_heads_decide_too(tiny, tmp_path, checkpoint):
     init = tmp_path / "start.safetensors"
     save(init, model, vae)
     run(tiny(f"init={init}"), tmp_path / "out", until=1)
-    motion = model.config.motion.model_copy(update={"heads": 4})
-    model.config = model.config.model_copy(update={"motion": motion})
+    motion = model.config.pose.model_copy(update={"heads": 4})
+    model.config = model.config.model_copy(update={"pose": motion})
     save(init, model, vae)
-    with pytest.raises(InputError, match="model config motion.heads is 2 there and 4 here"):
+    with pytest.raises(InputError, match="model config pose.heads is 2 there and 4 here"):
         run(tiny(f"init={init}"), tmp_path / "out", resume=True)
 
 
@@ -328,10 +328,10 @@ def test_modules_of_finished_stages_are_let_go(tiny, tmp_path):
     ("change", "told"),
     [
         ("stages.spatial.train=[temporal]", "stages.spatial.train has 'temporal', which names no parameter of a stage"),
-        ("stages.spatial.train=[motion.temporal]", "has 'motion.temporal', which names no parameter"),
+        ("stages.spatial.train=[pose.temporal]", "has 'pose.temporal', which names no parameter"),
         ("stages.spatial.train=[reference, denoiser.motion_modules]", "has 'denoiser.motion_modules'"),
         ("stages.spatial.train=['']", "has ''"),
-        ("stages.spatial.train=[refernce]", "has 'refernce'.*; there are denoiser, motion, objects, reference"),
+        ("stages.spatial.train=[refernce]", "has 'refernce'.*; there are denoiser, objects, pose, reference"),
         ("stages.temporal.train=[nothing]", "stages.temporal.train has 'nothing'.*; there are temporal, denoiser"),
         ("stages=[{name: a, kind: autoencoder, steps: 1, train: [reference]}]", "has 'reference'.*; there are vae"),
         ("adapter={layers: [motion_modules.0.proj_in]}", "layers over time alone, which stage 'spatial' does not use"),

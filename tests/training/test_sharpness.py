@@ -23,13 +23,13 @@ def test_training_and_inference_paint_the_same_maps_of_a_clip(tiny, tmp_path, ty
         f"stages=[{{name: a, kind: temporal, steps: 1, clips: 1, frames: {FRAMES}, "
         "augmentation: {flip: 0, scale: 0, inference_blocks: 1}}]"
     )
-    own = [f"model.overrides.motion.typical_sharpness={typical}", "data.cross_identity=0"]
+    own = [f"model.overrides.pose.typical_sharpness={typical}", "data.cross_identity=0"]
     trainer = Trainer(tiny(stage, f"data.folder={tmp_path / 'scenes'}", *own), tmp_path / "out", device="cpu")
     [batch] = trainer._batches()
     trained = to_device(batch, torch.device("cpu"))["blur_BFHWC"][0]
     files = InputFiles(reference=folder / "reference.png", driving=folder / "driving.mp4", hand_sharpness=MEASURED)
     told = load_inputs(files, trainer.model.config).conditions.blur
-    assert trainer.model.config.motion.typical_sharpness == typical
+    assert trainer.model.config.pose.typical_sharpness == typical
     torch.testing.assert_close(told, trained, atol=1e-6, rtol=0)
     assert (told[..., 2] > 0).any()
 
@@ -50,15 +50,15 @@ def test_a_blurred_clip_is_told_as_blurred():
 
 
 def test_the_trainer_reads_the_scale_of_its_model(tiny, tmp_path):
-    recipe = tiny("model.overrides.motion.typical_sharpness=800")
+    recipe = tiny("model.overrides.pose.typical_sharpness=800")
     [batch, *_] = Trainer(recipe, tmp_path, device="cpu")._batches()
     one = StepBatches(recipe, 0, 800.0)[0].blur_BFHWC
     assert torch.equal(batch.blur_BFHWC, one) and not torch.equal(one, StepBatches(recipe, 0, 3200.0)[0].blur_BFHWC)
 
 
 def test_a_recipe_that_still_has_the_scale_is_told_where_it_belongs():
-    told = "typical_sharpness belongs to the model.*set model.overrides.motion.typical_sharpness=900"
+    told = "typical_sharpness belongs to the model.*set model.overrides.pose.typical_sharpness=900"
     with pytest.raises(InputError, match=told) as error:
         load_recipe("tiny", ["data.typical_sharpness=900"])
     assert "\n" not in str(error.value)
-    assert PRESETS["puppets"].motion.typical_sharpness == 3200
+    assert PRESETS["puppets"].pose.typical_sharpness == 3200

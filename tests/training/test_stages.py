@@ -10,7 +10,7 @@ from inhabit.training.stages import NOISE, choose_parameters, draw_timesteps, dr
 from .conftest import steps_of
 
 NAMES = ["denoiser.conv_in.weight", "denoiser.up_blocks.0.motion_modules.0.x", "reference.conv_in.weight",
-         "motion.skeleton.conv_in.weight", "motion.temporal.weight", "objects.stages.0.weight"]  # fmt: skip
+         "pose.skeleton.conv_in.weight", "pose.temporal.weight", "objects.stages.0.weight"]  # fmt: skip
 
 
 def _chosen(kind, *train):
@@ -22,7 +22,7 @@ def test_parts_by_name():
     temporal = {NAMES[1], NAMES[4]}
     assert _chosen("spatial") == set(NAMES) - temporal
     assert _chosen("temporal") == temporal
-    assert _chosen("spatial", "reference", "motion") == {NAMES[2], NAMES[3]}
+    assert _chosen("spatial", "reference", "pose") == {NAMES[2], NAMES[3]}
     assert _chosen("temporal", "temporal", "objects") == temporal | {NAMES[5]}
     with pytest.raises(InputError, match="refrence.*reference"):
         _chosen("spatial", "refrence")
@@ -31,8 +31,8 @@ def test_parts_by_name():
 @pytest.mark.parametrize(
     ("stage", "train", "moves"),
     [
-        (0, "[]", lambda name: not ("motion_modules" in name or name.startswith("motion.temporal"))),
-        (1, "[]", lambda name: "motion_modules" in name or name.startswith("motion.temporal")),
+        (0, "[]", lambda name: not ("motion_modules" in name or name.startswith("pose.temporal"))),
+        (1, "[]", lambda name: "motion_modules" in name or name.startswith("pose.temporal")),
         (0, "[reference]", lambda name: name.startswith("reference.")),
     ],
 )
@@ -73,11 +73,11 @@ def test_spatial_stage_treats_every_frame_alone(tiny, tmp_path):
             keys_values = model.project_reference(model.reference(references[b : b + 1].clone()))
             skeleton = batch["skeleton_BFHWC"][b : b + 1, f : f + 1].permute(0, 1, 4, 2, 3)
             blur = batch["blur_BFHWC"][b : b + 1, f : f + 1].permute(0, 1, 4, 2, 3)
-            motion = model.motion(skeleton, batch["depth_BFHW"][b : b + 1, f : f + 1, None], blur, temporal=False)
+            motion = model.pose(skeleton, batch["depth_BFHW"][b : b + 1, f : f + 1, None], blur, temporal=False)
             t = timesteps[i : i + 1]
             latents = clean[i][None, None].clone()
             predicted = model.denoise(
-                add_noise(latents, noise[i : i + 1], stage.alphas, t), t, reference=keys_values, motion=motion,
+                add_noise(latents, noise[i : i + 1], stage.alphas, t), t, reference=keys_values, pose=motion,
                 environment=environment[i][None, None].clone(), mask=mask[i][None, None, None], temporal=False,
             )  # fmt: skip
             error = (predicted - diffusion_target(latents, noise[i : i + 1], stage.alphas, t, "v")) ** 2
@@ -122,19 +122,19 @@ def test_dropped_conditions_follow_their_probabilities_and_reach_the_model(tiny,
     batch["object_BFHW"][:, :, :20, :20] = 1
     off = dict.fromkeys(("animation", "environment", "objects", "depth", "blur"), False)
     everything = trainer.module.conditions(batch, off)[1]
-    assert set(everything) == {"reference", "motion", "environment", "mask", "objects"}
-    for name, gone in (("animation", {"reference", "motion"}), ("environment", {"environment", "mask"}),
+    assert set(everything) == {"reference", "pose", "environment", "mask", "objects"}
+    for name, gone in (("animation", {"reference", "pose"}), ("environment", {"environment", "mask"}),
                        ("objects", {"objects"})):  # fmt: skip
         assert set(everything) - set(trainer.module.conditions(batch, {**off, name: True})[1]) == gone
     for name in ("depth", "blur"):
-        without = trainer.module.conditions(batch, {**off, name: True})[1]["motion"]
-        assert not torch.equal(without, everything["motion"]), name
+        without = trainer.module.conditions(batch, {**off, name: True})[1]["pose"]
+        assert not torch.equal(without, everything["pose"]), name
 
 
-def test_a_lookup_loss_needs_a_model_that_looks_up(tiny, tmp_path):
-    lookup = "stages.spatial.loss.lookup=1"
-    able = Trainer(tiny(lookup), tmp_path, device="cpu")
-    assert able.train_step(steps_of(able.recipe)[0])["lookup"] > 0
-    unable = load_recipe("tiny", [lookup, "model.overrides.reference.lookup=false"])
-    with pytest.raises(InputError, match=r"stages\.spatial\.loss\.lookup is 1.*reference\.lookup=true"):
+def test_a_patch_loss_needs_patch_attention(tiny, tmp_path):
+    patches = "stages.spatial.loss.patches=1"
+    able = Trainer(tiny(patches), tmp_path, device="cpu")
+    assert able.train_step(steps_of(able.recipe)[0])["patches"] > 0
+    unable = load_recipe("tiny", [patches, "model.overrides.reference.patch_attention=false"])
+    with pytest.raises(InputError, match=r"stages\.spatial\.loss\.patches is 1.*reference\.patch_attention=true"):
         Trainer(unable, tmp_path, device="cpu")

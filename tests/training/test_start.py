@@ -16,7 +16,7 @@ def test_overrides_of_the_model(tiny):
         ("model.overrides.unet.hats=4", "unet.hats"),
         ("model.preset=sd99", "sd99"),
         ("model.overrides.unet.heads=many", "heads"),
-        ("model.overrides.motion.blur=[8]", "motion.blur has 1 widths, motion.channels 3"),
+        ("model.overrides.pose.blur=[8]", "pose.blur has 1 widths, pose.channels 3"),
     ):
         with pytest.raises(InputError, match=named) as error:
             model_config(load_recipe("tiny", [wrong]))
@@ -31,16 +31,16 @@ def test_training_starts_from_the_given_weights(tiny, checkpoint):
 
 
 def test_overrides_add_networks_to_the_given_weights_and_change_none(tiny, tmp_path):
-    config = model_config(load_recipe("tiny", [SMALL_CODEC, "model.overrides.motion.blur=null"]))
+    config = model_config(load_recipe("tiny", [SMALL_CODEC, "model.overrides.pose.blur=null"]))
     given = tmp_path / "given.safetensors"
     save(given, AnimationModel(config), PatchAutoencoder(config.autoencoder))
     expected = load(given).state_dict()
-    model = networks(tiny(f"init={given}", "model.overrides.motion.blur=[8, 8, 8]"), torch.device("cpu"))[0]
+    model = networks(tiny(f"init={given}", "model.overrides.pose.blur=[8, 8, 8]"), torch.device("cpu"))[0]
     added = model.state_dict().keys() - expected.keys()
-    assert added and all(name.startswith("motion.blur.") for name in added)
+    assert added and all(name.startswith("pose.blur.") for name in added)
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items() if name not in added)
-    with pytest.raises(InputError, match="model.overrides do not fit init .*motion.*has shape.*leave out") as error:
-        networks(tiny(f"init={given}", "model.overrides.motion.channels=[8, 8, 8]"), torch.device("cpu"))
+    with pytest.raises(InputError, match="model.overrides do not fit init .*pose.*has shape.*leave out") as error:
+        networks(tiny(f"init={given}", "model.overrides.pose.channels=[8, 8, 8]"), torch.device("cpu"))
     assert "\n" not in str(error.value)
 
 

@@ -30,14 +30,14 @@ def test_animate_anyone_at_full_size():
         published.without_motion(denoiser),
     ]
     assembled = complete_at_full_size(parts, "animate-anyone")
-    expected = {f"denoiser.{name}" for name in denoiser} | {f"motion.skeleton.{name}" for name in guider}
+    expected = {f"denoiser.{name}" for name in denoiser} | {f"pose.skeleton.{name}" for name in guider}
     expected |= {f"reference.{name}" for name in published.without_head(spatial)}
     assert assembled.tensors.keys() == expected and len(expected) == 1253 + 682 + 16
     assert not assembled.report.fresh and not assembled.report.unread
     config = assembled.config
     assert config.unet.block_out_channels == (320, 640, 1280, 1280) and config.unet.cross_attention_dim == 768
-    assert config.motion.channels == (16, 32, 96, 256) and config.latent.downscale == 8
-    assert not (config.environment or config.objects or config.motion.depth or config.motion.temporal)
+    assert config.pose.channels == (16, 32, 96, 256) and config.latent.downscale == 8
+    assert not (config.environment or config.objects or config.pose.depth or config.pose.temporal)
     assert config.reference.mode == "full" and config.sampling.unconditional_without == ("reference",)
     assert (config.schedule.betas, config.schedule.prediction, config.schedule.zero_terminal_snr) == (
         "linear",
@@ -58,7 +58,7 @@ def test_animatediff_at_full_size(frames, middle):
     given = {name for name in assembled.tensors if name.startswith("denoiser.")}
     assert given == {f"denoiser.{name}" for name in modules}
     assert assembled.tensors["denoiser.conv_in.weight"].shape == (320, 9, 3, 3)
-    assert [line.split()[0] for line in assembled.report.fresh] == ["ReferenceNet", "motion", "object", "environment"]
+    assert [line.split()[0] for line in assembled.report.fresh] == ["ReferenceNet", "pose", "object", "environment"]
 
 
 def test_a_reference_net_ends_with_its_last_attention():

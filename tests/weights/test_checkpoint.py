@@ -7,7 +7,7 @@ import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel, ModelConfig, PatchAutoencoder
-from inhabit.models.config import AutoencoderConfig, LatentConfig, MotionGuiderConfig
+from inhabit.models.config import AutoencoderConfig, LatentConfig, PoseGuiderConfig
 from inhabit.weights import load, load_codec, read_config, save
 from inhabit.weights.checkpoint import read_as_stored
 from safetensors import safe_open
@@ -21,7 +21,7 @@ def saved(tmp_path):
     config = tiny_config().model_copy(
         update={
             "latent": LatentConfig(downscale=4, scale=0.7),
-            "motion": MotionGuiderConfig(channels=(8, 16, 16), heads=4),
+            "pose": PoseGuiderConfig(channels=(8, 16, 16), heads=4),
             "autoencoder": AutoencoderConfig(encoder_channels=16, decoder_channels=16, blocks=1),
         }
     )
@@ -39,7 +39,7 @@ def test_round_trip_is_exact(saved):
         assert expected.state_dict().keys() == got.state_dict().keys()
         for name, tensor in expected.state_dict().items():
             assert torch.equal(tensor, got.state_dict()[name]), name
-    assert not list(path.parent.glob("*.partial*"))
+    assert not list(path.parent.glob(".inhabit.*"))
     (path.parent / "plain").touch()
     assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
 
@@ -49,7 +49,7 @@ def test_header_is_modelspec_and_the_whole_configuration(saved):
         header, keys = file.metadata(), list(file.keys())
     assert header["modelspec.author"] == "tester" and header["modelspec.architecture"] == "inhabit/tiny"
     assert json.loads(header["inhabit.config"])["unet"]["block_out_channels"] == [32, 64, 64]
-    assert {key.split(".")[0] for key in keys} == {"denoiser", "reference", "motion", "objects", "vae"}
+    assert {key.split(".")[0] for key in keys} == {"denoiser", "reference", "pose", "objects", "vae"}
 
 
 def test_the_schedules_gamma_is_in_the_header_and_files_from_before_it_have_none(saved, tmp_path):
@@ -99,7 +99,7 @@ def diffusers_table(channels: int, length: int) -> torch.Tensor:
 def test_headers_that_know_of_a_branch_only_whether_it_is_there():
     for written, read in ((False, None), (True, (8, 16, 16))):
         values = {"name": "old", "latent": {"downscale": 4}, "motion": {"channels": [8, 16, 16], "blur": written}}
-        assert ModelConfig.model_validate_json(json.dumps(values)).motion.blur == read
+        assert ModelConfig.model_validate_json(json.dumps(values)).pose.blur == read
 
 
 def test_keys_prefixed_by_comfyui_model_save_are_accepted(saved, tmp_path):
@@ -124,7 +124,7 @@ def _broken_file(kind: str, good, folder):
     elif kind == "other":
         save_file({"lora_unet_x.lora_up.weight": torch.zeros(2, 2)}, path)
     elif kind == "incomplete":
-        del tensors["motion.skeleton.conv_in.weight"]
+        del tensors["pose.skeleton.conv_in.weight"]
         save_file(tensors, path, metadata=header)
     elif kind == "shape":
         save_file(tensors | {"denoiser.conv_in.bias": torch.zeros(3)}, path, metadata=header)
@@ -141,7 +141,7 @@ def _broken_file(kind: str, good, folder):
         ("truncated", r"not a complete .safetensors file"),
         ("text", "is no weight file"),
         ("other", "not an Inhabit checkpoint.*lora_unet_x"),
-        ("incomplete", "1 keys missing.*motion.skeleton.conv_in.weight"),
+        ("incomplete", "1 keys missing.*pose.skeleton.conv_in.weight"),
         ("shape", r"denoiser.conv_in.bias has shape \(3,\), expected \(32,\)"),
         ("config", "colour"),
     ],
@@ -155,7 +155,7 @@ def test_unusable_files_are_refused_in_one_line(kind, message, saved, tmp_path):
 
 def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
     before = saved[0].read_bytes()
-    monkeypatch.setattr("inhabit.weights.checkpoint.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("inhabit.atomic.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save(saved[0], saved[1])
     assert saved[0].read_bytes() == before and [p.name for p in saved[0].parent.iterdir()] == ["model.safetensors"]

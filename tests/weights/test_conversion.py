@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.nn.functional as F
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel
 from inhabit.weights import load, read_config
@@ -18,6 +17,7 @@ from inhabit.weights.layouts import Part, recognise, role_of
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional
 
 from ..models.conftest import randomise
 from . import published
@@ -109,9 +109,9 @@ def test_converted_animate_anyone_computes_what_diffusers_does(animate_anyone, t
         for name in [*dict.fromkeys(name.rpartition(".")[0] for name in animate_anyone.guider)]:
             stride = 2 if name in ("blocks.1", "blocks.3", "blocks.5") else 1
             weight, bias = (animate_anyone.guider[f"{name}.{kind}"] for kind in ("weight", "bias"))
-            convolved = F.conv2d(expected, weight, bias, padding=1, stride=stride)
-            expected = convolved if name == "conv_out" else F.silu(convolved)
-        torch.testing.assert_close(model.motion(skeleton)[0], expected, **CLOSE)
+            convolved = functional.conv2d(expected, weight, bias, padding=1, stride=stride)
+            expected = convolved if name == "conv_out" else functional.silu(convolved)
+        torch.testing.assert_close(model.pose(skeleton)[0], expected, **CLOSE)
     theirs = published.without_head(animate_anyone.reference.state_dict())
     assert model.reference.state_dict().keys() == theirs.keys()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in model.reference.state_dict().items())
@@ -154,13 +154,13 @@ def test_stable_diffusion_becomes_a_start_for_training(sd, tmp_path):
             context,
             environment=torch.randn_like(latents),
             mask=torch.ones(1, 3, 1, 8, 8),
-            motion=model.motion(skeleton, depth),
+            pose=model.pose(skeleton, depth),
         )
     torch.testing.assert_close(got[0], expected, **CLOSE)
     theirs = sd.unet.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in model.reference.state_dict().items())
     config = model.config
-    assert config.environment and config.objects and config.motion.depth and config.reference.mode == "midup"
+    assert config.environment and config.objects and config.pose.depth and config.reference.mode == "midup"
     schedule = config.schedule
     assert (schedule.betas, schedule.prediction, schedule.zero_terminal_snr) == ("scaled_linear", "epsilon", False)
     told = "\n".join(report.lines())
@@ -168,7 +168,7 @@ def test_stable_diffusion_becomes_a_start_for_training(sd, tmp_path):
     for network in (
         "ReferenceNet (a copy",
         "motion modules (",
-        "motion guider (",
+        "pose guider (",
         "object guider (",
         "environment input",
     ):
@@ -241,7 +241,7 @@ def test_a_folder_of_diffusers_motion_adapter(module, tmp_path):
 def test_storage_type_is_kept_or_as_asked(sd, module, tmp_path):
     convert("animatediff", [sd.path, module.path], tmp_path / "kept.safetensors")
     kept = load_file(tmp_path / "kept.safetensors")
-    assert kept["denoiser.conv_out.weight"].dtype == kept["motion.skeleton.conv_in.weight"].dtype == torch.float16
+    assert kept["denoiser.conv_out.weight"].dtype == kept["pose.skeleton.conv_in.weight"].dtype == torch.float16
     assert kept["denoiser.down_blocks.0.motion_modules.0.proj_in.weight"].dtype == torch.float32
     convert("animatediff", [sd.path, module.path], tmp_path / "asked.safetensors", dtype=torch.bfloat16)
     assert {tensor.dtype for tensor in load_file(tmp_path / "asked.safetensors").values()} == {torch.bfloat16}
@@ -294,7 +294,7 @@ def test_parts_that_do_not_belong_together(animate_anyone, sd, module, tmp_path)
         (
             "animate-anyone",
             [reference, denoiser],
-            "lacks the motion modules .motion_module.pth.* and the motion guider",
+            "lacks the motion modules .motion_module.pth.* and the pose guider",
         ),
         ("animate-anyone", [denoiser, modules, guider], r"lacks the ReferenceNet \(reference_unet.pth\): add this"),
         ("animate-anyone", [*animate_anyone.files, reference], "reference_unet.pth and .* both hold the ReferenceNet"),
@@ -346,7 +346,7 @@ def test_out_is_checked_before_anything_is_read(tmp_path):
 def test_parts_of_a_file_of_ours_can_be_put_to_others(sd, module):
     """As a ComfyUI node does it: another checkpoint and motion modules, the rest from a model that was trained."""
     trained = assemble([recognise(read_weights(sd.path))], KINDS["sd15"])
-    roles = ("ReferenceNet", "motion guider", "object guider")
+    roles = ("ReferenceNet", "pose guider", "object guider")
     tensors = {name: tensor + 1 for name, tensor in trained.tensors.items() if role_of(name) in roles}
     given = [recognise(read_weights(path)) for path in (sd.path, module.path)]
     kind = Kind(

@@ -18,7 +18,7 @@ from ..models.conftest import randomise, tiny_config
 from . import published
 from .published import TINY, TWO_LEVELS
 
-KEPT = ("reference.", "motion.", "objects.")
+KEPT = ("reference.", "pose.", "objects.")
 
 
 def motion_modules(seed: int, **changes) -> dict:
@@ -35,7 +35,10 @@ def files(tmp_path_factory):
     save_file(motion_modules(1, motion_max_seq_length=32), folder / "v2.safetensors")
     save_file(motion_modules(2, motion_max_seq_length=16, use_motion_mid_block=False), folder / "v3.safetensors")
     start = assemble_files(folder / "sd.safetensors")[0]
-    config = start.model_dump() | {"name": "ours", "reference": ReferenceConfig(mode="full", lookup=True).model_dump()}
+    config = start.model_dump() | {
+        "name": "ours",
+        "reference": ReferenceConfig(mode="full", patch_attention=True).model_dump(),
+    }
     config["unet"]["motion_modules"] |= {"heads": 4, "norm_per_frame": False, "max_frames": 20}
     config["sampling"] |= {"window": 18}
     save(folder / "ours.safetensors", randomise(AnimationModel(ModelConfig.model_validate(config)), seed=3))
@@ -106,8 +109,8 @@ def test_shared_tensors_stay_shared_and_files_mapped(files, tmp_path):
     assert one.data_ptr() == other.data_ptr() and one.dtype == torch.float32
     save(tmp_path / "full.safetensors", load(files["ours"]))
     stored = assemble_files(files["sd"], None, tmp_path / "full.safetensors")[1]
-    kept = stored["motion.skeleton.conv_in.weight"]
-    placed = build(load(files["ours"]).config, stored).motion.skeleton.conv_in.weight
+    kept = stored["pose.skeleton.conv_in.weight"]
+    placed = build(load(files["ours"]).config, stored).pose.skeleton.conv_in.weight
     assert placed.data_ptr() == kept.data_ptr(), "nothing is copied that is as it shall be"
 
 

@@ -41,7 +41,7 @@ def test_animate_anyones_networks(spatial_keys):
     for tensors, layout, prefix in (
         (published.without_head(spatial_keys), "ReferenceNet", "reference."),
         (spatial_keys, "UNet", "denoiser."),
-        (published.pose_guider((16, 32, 96, 256), 320), "pose guider", "motion.skeleton."),
+        (published.pose_guider((16, 32, 96, 256), 320), "pose guider", "pose.skeleton."),
     ):
         part = recognised(tensors)
         assert part.layout == layout and not part.ignored

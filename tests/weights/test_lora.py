@@ -13,7 +13,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from inhabit.errors import InputError
 from inhabit.models import AnimationModel
-from inhabit.weights.lora import layer_of, read_lora
+from inhabit.weights.lora import layer_of, merge_lora, read_lora
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 
@@ -233,3 +233,56 @@ def test_a_dora_of_peft_is_refused(denoiser, tmp_path: Path):
     adapted(copy.deepcopy(denoiser), use_dora=True).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="DoRA"):
         read_lora(tmp_path / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("strength", [1.0, -0.5])
+def test_merging_adds_what_peft_merges(tmp_path: Path, strength: float):
+    """The denoiser's and the ReferenceNet's layers, linear ones and convolutions, times the strength."""
+    model = AnimationModel(tiny_config())
+    model.config = {}  # peft looks for a language model's settings there
+    wrapped = adapted(model)
+    wrapped.save_pretrained(tmp_path)
+    expected, plain = differences(wrapped), copy.deepcopy(wrapped).unload()
+    before = {name: tensor.clone() for name, tensor in plain.state_dict().items()}
+    merge_lora(plain, tmp_path / "adapter_model.safetensors", strength)
+    assert len(expected) > 40 and any(name.startswith("reference.") for name in expected)
+    for name, tensor in plain.state_dict().items():
+        change = strength * expected[name] if name in expected else torch.zeros_like(tensor)
+        torch.testing.assert_close(tensor - before[name], change, atol=2e-6, rtol=1e-4)
+
+
+def test_names_of_earlier_versions_and_of_kohya_are_merged(tmp_path: Path):
+    model = randomise(AnimationModel(tiny_config()))
+    query = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+    names = {"motion.skeleton.conv_in": model.pose.skeleton.conv_in.weight}
+    names[f"lora_unet_{query.replace('.', '_')}"] = model.denoiser.get_submodule(query).weight
+    before = {name: weight.detach().clone() for name, weight in names.items()}
+    pairs = {}
+    for name, weight in names.items():
+        up, down = torch.randn(len(weight), 2), torch.randn(2, *weight.shape[1:])
+        pairs |= {f"{name}.lora_up.weight": up.reshape(*up.shape, *[1] * (weight.dim() - 2))}
+        pairs |= {f"{name}.lora_down.weight": down, f"{name}.alpha": torch.tensor(6.0)}
+    save_file(pairs, tmp_path / "lora.safetensors")
+    merge_lora(model, tmp_path / "lora.safetensors", 0.5)
+    for name, weight in names.items():
+        change = torch.einsum(
+            "or,r...->o...", pairs[f"{name}.lora_up.weight"].flatten(1), pairs[f"{name}.lora_down.weight"]
+        )
+        torch.testing.assert_close(weight, before[name] + 0.5 * 6 / 2 * change, atol=1e-5, rtol=1e-4)
+
+
+def test_a_lora_that_cannot_be_merged_is_refused(tmp_path: Path, caplog):
+    model = randomise(AnimationModel(tiny_config()))
+    name = "conv_in"
+    fits = {f"{name}.lora_up.weight": torch.ones(32, 1, 1, 1), f"{name}.lora_down.weight": torch.ones(1, 9, 3, 3)}
+    strange = {key.replace(name, "elsewhere"): value.clone() for key, value in fits.items()}
+    for tensors, told in (
+        ({f"{name}.diff": torch.ones(2)}, r"conv_in.diff, which is no pair"),
+        (strange, "fits no layer"),
+    ):
+        save_file(tensors, tmp_path / "lora.safetensors")
+        with pytest.raises(InputError, match=told):
+            merge_lora(model, tmp_path / "lora.safetensors", 1.0)
+    save_file(fits | strange, tmp_path / "lora.safetensors")
+    merge_lora(model, tmp_path / "lora.safetensors", 1.0)
+    assert "1 of 2 layers fit nowhere" in caplog.text

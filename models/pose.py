@@ -1,4 +1,4 @@
-"""Motion guider: depth-wise pose modulation (AA2 §3.4) on the pose guider of Animate Anyone (v1, §3.2).
+"""Pose guider: depth-wise pose modulation (AA2 §3.4) on the pose guider of Animate Anyone (v1, §3.2).
 
 # Not in paper: it also reads HIA's motion-blur condition (§3.2), which goes into a ControlNet there.
 """
@@ -9,9 +9,9 @@ import itertools
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .config import ModelConfig
 from .layers import Attention, attention
@@ -29,9 +29,9 @@ class ConvEncoder(nn.Module):
             self.blocks.append(operations.Conv2d(width, following, 3, padding=1, stride=2))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.silu(self.conv_in(x))
+        x = functional.silu(self.conv_in(x))
         for block in self.blocks:
-            x = F.silu(block(x))
+            x = functional.silu(block(x))
         return x
 
 
@@ -81,14 +81,15 @@ class LimbAttention(Attention):
         return rearrange(queries, "n (h w) c -> n c h w", h=height, w=width)
 
 
-class MotionGuider(nn.Module):
+class PoseGuider(nn.Module):
     """Skeleton (and structured depth) → features added to the denoiser's first feature map; zero at the start."""
 
     def __init__(self, config: ModelConfig, operations=nn) -> None:
         super().__init__()
-        guider = config.motion
+        guider = config.pose
         width = guider.channels[-1]
         self.skeleton = SkeletonEncoder(3, guider.channels, config.unet.block_out_channels[0], operations)
+        self.depth = self.temporal = self.blur = None
         if guider.depth:
             self.depth = ConvEncoder(1, guider.channels, operations)
             self.depth_attention = LimbAttention(width, guider.heads, operations)
@@ -123,7 +124,7 @@ class MotionGuider(nn.Module):
         def merge(x: Tensor) -> Tensor:
             if depth_BFCHW is not None:
                 x = self._with_depth(x, skeleton, rearrange(depth_BFCHW, "b f c h w -> (b f) c h w"))
-            if temporal and hasattr(self, "temporal"):
+            if temporal and self.temporal is not None:
                 clips = rearrange(x, "(b f) c h w -> b c f h w", b=batch)
                 x = x + rearrange(self.temporal(clips), "b c f h w -> (b f) c h w")
             return x
@@ -135,7 +136,7 @@ class MotionGuider(nn.Module):
 
     def _with_depth(self, x: Tensor, skeleton: Tensor, depth: Tensor) -> Tensor:
         """Skeleton features (N, C, h, w) with those of the depth (N, 1, H, W) merged in where the skeleton is drawn."""
-        on_limb = F.adaptive_max_pool2d(skeleton.amax(dim=1, keepdim=True), x.shape[-2:]).flatten(1) > 0.05
+        on_limb = functional.adaptive_max_pool2d(skeleton.amax(dim=1, keepdim=True), x.shape[-2:]).flatten(1) > 0.05
         return self.depth_attention(x, self.depth(depth), on_limb)
 
     def _blur_features(self, blur: Tensor) -> Tensor:
@@ -146,4 +147,4 @@ class MotionGuider(nn.Module):
         movement, sharpness = blur.flatten(0, 1).split([2, 1], dim=1)
         maps = torch.cat([2 * movement - 1, sharpness], dim=1).contiguous(memory_format=torch.channels_last)
         features = self.blur(maps)
-        return features * (F.adaptive_max_pool2d(sharpness, features.shape[-2:]) > 0)
+        return features * (functional.adaptive_max_pool2d(sharpness, features.shape[-2:]) > 0)

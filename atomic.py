@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .errors import InputError
+
 logger = logging.getLogger(__name__)
 
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # a process number means nothing to another machine or container
 OURS = re.compile(r"\.inhabit\.(?P<host>[0-9a-f]{8})\.\d+\.(?P<process>\d+)\.part(\..*)?")
-FORMER = r"\.{stem}\.(?P<process>\d+)\.part(\..*)?"  # as earlier versions named them, after their goal
 LONGEST_SUFFIX = 32  # bytes
 ABANDONED_SECONDS = 24 * 3600  # after which nobody writes any more to what another machine began
 
@@ -34,8 +35,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with _temporary(path, path.suffix) as temporary:
         yield temporary
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         os.replace(temporary, path)
 
 
@@ -43,52 +43,72 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success its files become those of `path`.
 
-    A new `path` appears by one rename. In a `path` that exists, files of the same name are replaced and others kept.
-    On any exception (Ctrl-C too) the temporary folder goes and `path` stays as it was.
+    A new `path` appears by one rename. In a `path` that exists, files of the same name are replaced, one by one, and
+    others kept. On any exception (Ctrl-C too) while they are made the temporary folder goes and `path` stays as it was.
+    Raises InputError, and replaces nothing, where a folder of the same name is in the way.
     """
     path = Path(path)
     with _temporary(path, "") as temporary:
         temporary.mkdir()
         yield temporary
-        if path.exists():
-            for made in sorted(temporary.iterdir()):
-                os.replace(made, path / made.name)
-        else:
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        if not path.exists():
             os.rename(temporary, path)
+            return
+        replaced = {made: path / made.name for made in sorted(temporary.iterdir())}
+        for made, goal in replaced.items():
+            if goal.is_dir() or (goal.exists() and made.is_dir()):
+                raise InputError(
+                    f"{goal} is in the way of what is to be written by that name: move it, or give another place"
+                )
+        for made, goal in replaced.items():
+            os.replace(made, goal)
 
 
-def sweep(folder: Path, stem: str) -> None:
-    """Delete the temporary files and folders that killed runs left in `folder`, and none that a living process holds.
-
-    stem: of the goal, after which earlier versions named them.
-    """
-    former = re.compile(FORMER.format(stem=re.escape(stem)))
+def sweep(folder: Path) -> None:
+    """Delete what killed runs left half-written in `folder`, and nothing that a living process holds."""
     for left in list(folder.iterdir()):
-        named = OURS.fullmatch(left.name) or former.fullmatch(left.name)
+        named = OURS.fullmatch(left.name)
         if named is None or left.name in _in_use or not _is_abandoned(left, named):
             continue
         logger.info("%s was left by a run that did not end: it is deleted", left)
         with suppress(OSError):  # another's, or swept by another run just now
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            _delete(left)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(file: Path) -> None:
+    """Have the system write a file to its disk, so that a name never stands for content that a power cut takes away."""
+    with file.open("r+b") as opened:
+        os.fsync(opened.fileno())
 
 
 @contextmanager
 def _temporary(path: Path, suffix: str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent, path.stem if suffix else path.name)
+    sweep(path.parent)
     suffix = suffix if len(os.fsencode(suffix)) <= LONGEST_SUFFIX else ""
     temporary = path.parent / f".inhabit.{HOST}.{next(_numbers)}.{os.getpid()}.part{suffix}"
     _in_use.add(temporary.name)
     try:
         yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            _delete(temporary)
         _in_use.discard(temporary.name)
 
 
 def _is_abandoned(left: Path, named: re.Match) -> bool:
     """Whether the process that began a file runs no more; where that cannot be known, whether it is a day old."""
-    if named.groupdict().get("host", HOST) == HOST and os.name == "posix":
+    if named["host"] == HOST and os.name == "posix":
         return not _is_alive(int(named["process"]))
     try:
         return time.time() - left.stat().st_mtime > ABANDONED_SECONDS

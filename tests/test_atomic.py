@@ -8,7 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from inhabit.media import atomic_file, atomic_folder, read_video, write_image, write_lossless, write_video
+from inhabit.atomic import atomic_file, atomic_folder
+from inhabit.errors import InputError
+from inhabit.media import read_video, write_image, write_lossless, write_video
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -38,8 +40,10 @@ def test_failed_folder_leaves_nothing(tmp_path, error):
 
 
 def test_what_a_killed_process_left_is_no_hindrance(tmp_path):
-    (tmp_path / f".out.{os.getpid()}.part").mkdir()
-    (tmp_path / f".out.{os.getpid()}.part" / "half.png").write_text("half")
+    with atomic_folder(tmp_path / "gone") as temporary:
+        name = temporary.name
+    (tmp_path / "gone").rename(tmp_path / name)
+    (tmp_path / name / "half.png").write_text("half")
     with atomic_folder(tmp_path / "out") as temporary:
         (temporary / "made.txt").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -55,6 +59,39 @@ def test_folder_is_merged_into_one_that_exists(tmp_path):
         (temporary / "made.txt").write_text("new")
     assert {path.name: path.read_text() for path in out.iterdir()} == {"kept.txt": "mine", "made.txt": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("in_the_way", ["a folder", "a file"])
+def test_nothing_is_replaced_where_something_of_another_kind_is_in_the_way(tmp_path, in_the_way):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.txt").write_text("old")
+    with pytest.raises(InputError, match="b.txt is in the way"), atomic_folder(out) as temporary:
+        (temporary / "a.txt").write_text("new")
+        if in_the_way == "a folder":
+            (out / "b.txt").mkdir()
+            (temporary / "b.txt").write_text("new")
+        else:
+            (out / "b.txt").write_text("old")
+            (temporary / "b.txt").mkdir()
+    assert (out / "a.txt").read_text() == "old" and sorted(path.name for path in out.iterdir()) == ["a.txt", "b.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_all_files_of_a_folder_are_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    flushed, fsync = [], os.fsync
+
+    def noted(number):
+        assert not (tmp_path / "out").exists()
+        flushed.append(os.fstat(number).st_ino)
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "scenes").mkdir()
+        for name in ("a", "scenes/b"):
+            (temporary / name).write_text("new")
+    assert sorted(flushed) == sorted((tmp_path / "out" / name).stat().st_ino for name in ("a", "scenes/b"))
 
 
 NAMES = ["a" * 251 + ".mp4", "ä" * 125 + "b.mkv", "." + "c" * 254, "d" * 20 + "." + "e" * 234]
@@ -81,7 +118,7 @@ def test_videos_and_pictures_with_the_longest_names(tmp_path):
 
 HOLD = """
 import sys, time
-from inhabit.media import atomic_file, atomic_folder
+from inhabit.atomic import atomic_file, atomic_folder
 with atomic_file(sys.argv[1] + "/held.mp4") as file, atomic_folder(sys.argv[1] + "/held") as folder:
     file.write_bytes(b"half")
     (folder / "half").write_bytes(b"half")

@@ -1,7 +1,7 @@
 """The bundled model's numbers: 16 held-out scenes, another character in each, against the exact truth.
 
 For every scene: our result (as the model drew it, and with the driving video's own pixels put back), three baselines,
-and the model with one of its conditions removed. Writes card.json, card.md and a contact sheet per scene.
+and the model with one of its conditions removed. Writes report.json, report.md and a contact sheet per scene.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..atomic import atomic_file
 from ..errors import InputError
-from ..media import atomic_file, parse_poses, to_float
+from ..media import parse_poses, to_float
 from ..models import AnimationModel, LatentCodec
 from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
-from ..pipeline import DrivingConditions, animate
+from ..pipeline import DrivingConditions, Settings, animate
 from ..pipeline.paste_back import paste_back
 from ..pipeline.request import choose_device
 from ..scenes import HELD_OUT_SEED, KINDS, Scene, render_scene
@@ -41,7 +42,7 @@ OURS, RAW = "ours", "ours, as drawn"
 
 
 @dataclasses.dataclass(frozen=True)
-class CardSettings:
+class HeldOutSettings:
     """Which scenes, and how they are sampled; every None is the model's own default."""
 
     scenes: int = 16
@@ -73,14 +74,14 @@ def scene_conditions(scene: Scene) -> tuple[Tensor, DrivingConditions]:
 
 
 def scene_clips(
-    model: AnimationModel, codec: LatentCodec, scene: Scene, settings: CardSettings, done: Callable[[], None]
+    model: AnimationModel, codec: LatentCodec, scene: Scene, settings: HeldOutSettings, done: Callable[[], None]
 ) -> dict[str, Tensor]:
     """Return every clip of one scene by name, IMAGE (F, H, W, 3); `done` is called after each run of the model."""
     reference, conditions = scene_conditions(scene)
-    options = {"steps": settings.steps, "guidance": settings.guidance, "seed": settings.seed, "progress": False}
+    how = Settings(steps=settings.steps, guidance=settings.guidance, seed=settings.seed)
 
     def run(given: DrivingConditions, *off: str) -> Tensor:
-        frames = animate(model, codec, reference, given, without=off, **options)
+        frames = animate(model, codec, reference, given, how, without=off, progress=False)
         done()
         return frames
 
@@ -112,8 +113,8 @@ def scene_scores(scene: Scene, clips: dict[str, Tensor]) -> dict[str, dict[str, 
     return {name: measure_regions(clip, target, regions) for name, clip in clips.items()}
 
 
-def make_card(model_path: Path, out: Path, settings: CardSettings, device: str | None = None) -> dict:
-    """Measure a model over held-out scenes, write card.json, card.md and scenes/*.png to `out`, return the numbers.
+def make_report(model_path: Path, out: Path, settings: HeldOutSettings, device: str | None = None) -> dict:
+    """Measure a model over held-out scenes, write report.json, report.md and scenes/*.png to `out`, return the numbers.
 
     Raises InputError for a checkpoint that cannot be used or bundles no VAE, for fewer than one scene, and for a device
     that is not there.
@@ -124,7 +125,7 @@ def make_card(model_path: Path, out: Path, settings: CardSettings, device: str |
     places = [(HELD_OUT_SEED + number, KINDS[number % len(KINDS)]) for number in range(settings.scenes)]
     rows = []
     runs = 1 + (len(SWITCHES) if settings.switches else 0)
-    with tqdm(total=runs * len(places), desc="card", unit="run") as bar:
+    with tqdm(total=runs * len(places), desc="report", unit="run") as bar:
         for number, (seed, kind) in enumerate(places, start=1):
             bar.set_postfix_str(f"{seed} {kind}")
             scene = render_scene(seed, kind, settings.frames, settings.size, settings.size)
@@ -132,18 +133,18 @@ def make_card(model_path: Path, out: Path, settings: CardSettings, device: str |
             rows.append({"seed": seed, "kind": kind, "scores": scene_scores(scene, clips)})
             _scene_sheet(scene, clips, out / "scenes" / f"{seed}-{kind}.png")
             bar.update(number * runs - bar.n)  # scenes without an object make one run less
-    card = {"model": _description(model_path, model, settings), **summarise(rows), "scenes": rows}
-    write_json(out / "card.json", card)
-    with atomic_file(out / "card.md") as partial:
-        partial.write_text(markdown(card), encoding="utf-8")
-    return card
+    report = {"model": _description(model_path, model, settings), **summarise(rows), "scenes": rows}
+    write_json(out / "report.json", report)
+    with atomic_file(out / "report.md") as partial:
+        partial.write_text(markdown(report), encoding="utf-8")
+    return report
 
 
 def load_both(model_path: Path, device: str) -> tuple[AnimationModel, LatentCodec]:
     """Load a checkpoint's model and VAE. Raises InputError for one that cannot be used or bundles no VAE."""
     model, codec = load(model_path, device), load_codec(model_path, device)
     if codec is None:
-        raise InputError(f"{model_path} bundles no VAE: the card is made for models that do")
+        raise InputError(f"{model_path} bundles no VAE: the report is made for models that do")
     return model, codec
 
 
@@ -160,30 +161,30 @@ def summarise(rows: list[dict]) -> dict:
     return {"mean": mean, "margin": margin, "switches": switches}
 
 
-def markdown(card: dict) -> str:
-    """Return the card's numbers as Markdown tables."""
-    model, regions = card["model"], ("character", "outside", "outside_mask", "frame")
+def markdown(report: dict) -> str:
+    """Return the report's numbers as Markdown tables."""
+    model, regions = report["model"], ("character", "outside", "outside_mask", "frame")
     lines = [
-        f"{len(card['scenes'])} held-out scenes, cross-identity, {model['frames']} frames, {model['size']} px, "
+        f"{len(report['scenes'])} held-out scenes, cross-identity, {model['frames']} frames, {model['size']} px, "
         f"{model['steps']} steps, guidance {model['guidance']:g}, seed {model['seed']}. "
         "Means over the scenes, PSNR in dB / SSIM.",
         "",
         "| clip | character | outside it | outside the mask | whole frame |",
         "|---|---|---|---|---|",
     ]
-    for name, scores in card["mean"].items():
+    for name, scores in report["mean"].items():
         if not name.startswith(without("")):
             lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(_cell(scores[r]) for r in regions) + " |")
-    margin = card["margin"]
+    margin = report["margin"]
     best = margin["best_baseline"].replace("_", " ")
     lines += ["", f"Character region: {margin['character_psnr']:+.2f} dB over the best baseline ({best})."]
-    if card["switches"]:
+    if report["switches"]:
         lines += [
             "",
             "| switched off | measured in | with | without | change | lower in |",
             "|---|---|---|---|---|---|",
         ]
-    for name, switch in card["switches"].items():
+    for name, switch in report["switches"].items():
         lines.append(
             f"| {name} | {switch['region']} | {switch['with']:.2f} | {switch['without']:.2f} "
             f"| {switch['without'] - switch['with']:+.2f} dB | {switch['lower_in']} of {switch['scenes']} scenes |"
@@ -212,7 +213,7 @@ def _cell(scores: Scores) -> str:
     return "–" if scores["psnr"] is None else f"{scores['psnr']:.2f} / {scores['ssim']:.3f}"
 
 
-def _description(path: Path, model: AnimationModel, settings: CardSettings) -> dict:
+def _description(path: Path, model: AnimationModel, settings: HeldOutSettings) -> dict:
     defaults = model.config.sampling
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
