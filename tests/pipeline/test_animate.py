@@ -379,3 +379,22 @@ def test_windows_travel_or_stay_in_place(codec, reference_image, travel):
     model.pose = note_where_it_starts
     animated(model, codec, reference_image, conditions, **settings(steps=3), prompt_travel=travel)
     assert (starts == {0, 6, 12}) != travel
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_an_answer_that_is_no_number_ends_the_run(codec, reference_image, wrong):
+    model = KnownAnswer()
+    model.denoise = lambda latents, *_, **__: torch.full_like(latents, wrong)
+    with pytest.raises(InputError, match=r"answer at step 999 is no number .* in torch.float32.*--dtype"):
+        animated(model, codec, reference_image, drive(8), **settings())
+
+
+@pytest.mark.parametrize("long_video", ["windows", "clips"])
+def test_what_the_callback_was_given_does_not_change_later(codec, reference_image, long_video):
+    kept = []
+
+    def keep(step, steps, latents):
+        kept.append((latents, latents.clone()))
+
+    animated(KnownAnswer(), codec, reference_image, drive(20), **settings(long_video=long_video), callback=keep)
+    assert all(torch.equal(latents, before) for latents, before in kept)
