@@ -86,7 +86,7 @@ def _delete(path: Path) -> None:
 
 
 def _flush(file: Path) -> None:
-    """Have the system write a file to its disk, so that a name never stands for content that a power cut takes away."""
+    """Flush a file to its disk, so that its name never stands for content that a power cut took away."""
     with file.open("r+b") as opened:
         os.fsync(opened.fileno())
 
