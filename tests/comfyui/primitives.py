@@ -24,6 +24,7 @@ from inhabit.errors import InputError
 from inhabit.models import PRESETS
 from inhabit.nodes.folders import register_model_folders
 from inhabit.nodes.guider import InhabitAnimationGuider
+from inhabit.nodes.host.conds import MASK
 from inhabit.nodes.host.model import load_model, load_vae
 from inhabit.nodes.noise import InhabitReferenceNoise
 from inhabit.nodes.sampler import InhabitContextWindows
@@ -120,7 +121,7 @@ def kept(tiny: Tiny) -> dict[str, float]:
     wanted = torch.where(half.expand_as(alone) == 0, alone, whole)
     report["what a noise mask keeps, under reference noise"] = gap(drawn, wanted)
     soft = {**latent, "noise_mask": torch.full_like(half, 0.5)}
-    between = Given(torch.lerp(alone, whole, 0.5))
+    between = Given(torch.where(positive[0][1][MASK] == 0, alone, torch.lerp(alone, whole, 0.5)))
     drawn = custom(tiny.model, positive, negative, soft, 2.5, noise, make_guider=animation_guider)
     expected = custom(tiny.model, positive, negative, soft, 2.5, between, make_guider=animation_guider)
     report["half kept by a noise mask, under reference noise"] = gap(drawn, expected)
