@@ -23,7 +23,7 @@ ORDER = [
     {"pipeline"},
     {"training"},
     {"evaluation"},
-    {"nodes", "cli_arguments"},
+    {"nodes", "cli_arguments", "fetch"},
     {"cli", "__init__"},
     {"__main__"},
 ]
