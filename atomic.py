@@ -37,6 +37,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
+        _flush(path.parent)
 
 
 @contextmanager
@@ -54,8 +55,10 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _flush(file)
+        _flush(temporary)
         if not path.exists():
             os.rename(temporary, path)
+            _flush(path.parent)
             return
         replaced = {made: path / made.name for made in sorted(temporary.iterdir())}
         for made, goal in replaced.items():
@@ -85,10 +88,15 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush(file: Path) -> None:
-    """Have the system write a file to its disk, so that a name never stands for content that a power cut takes away."""
-    with file.open("r+b") as opened:
-        os.fsync(opened.fileno())
+def _flush(path: Path) -> None:
+    """Flush a file, or a folder's names, to the disk, so that no name stands for content that a power cut took away."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # and flushes no file opened for reading
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def table(peaks: dict[str, float]) -> str:
 
 
 def _measured(seconds: int) -> float:
-    """The files are made in one process and animated in another, whose peak is told."""
+    """Make the files in one process, animate them in another, and return the peak of that one."""
     with tempfile.TemporaryDirectory(prefix="inhabit-bench-") as name:
         elsewhere(_write_files, Path(name), seconds * FPS)
         return elsewhere(_peak, Path(name))

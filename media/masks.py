@@ -83,7 +83,7 @@ class _Seen:
 
 
 def _told(plane: np.ndarray, largest: float) -> bool:
-    """Whether a clip's largest number so far settles which number means 1."""
+    """Whether a clip's largest number so far decides which number means 1."""
     return plane.dtype.kind in "fb" or largest > (1 if plane.dtype.itemsize == 1 else 255)
 
 

@@ -15,10 +15,10 @@ class _Frozen(BaseModel):
 
 
 def _renamed(values, former: dict[str, str]):
-    """The fields of a config with the names that files of earlier versions have for some of them replaced."""
+    """The fields of a config by today's names, where files of earlier versions have others and not both."""
     if not isinstance(values, dict):
         return values
-    return {former.get(name, name): value for name, value in values.items()}
+    return {former[name] if former.get(name) not in (None, *values) else name: value for name, value in values.items()}
 
 
 class MotionModuleConfig(_Frozen):

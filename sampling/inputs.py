@@ -1,11 +1,6 @@
-"""The address that `pipeline.inputs` had once, for scripts that know it."""
+"""The address that `pipeline.inputs` had once."""
 
-import importlib
+from ..former import found_in
 
-__all__ = ["InputFiles", "Inputs", "load_inputs", "open_inputs", "with_neighbours"]  # noqa: F822 - by the function below
-
-
-def __getattr__(name: str):
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("...pipeline.inputs", __name__), name)
+__all__ = ["InputFiles", "Inputs", "load_inputs", "open_inputs", "with_neighbours"]  # noqa: F822 - they have moved
+__getattr__ = found_in("pipeline.inputs", __all__)

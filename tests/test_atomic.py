@@ -82,8 +82,7 @@ def test_all_files_of_a_folder_are_on_the_disk_before_it_gets_its_name(tmp_path,
     flushed, fsync = [], os.fsync
 
     def noted(number):
-        assert not (tmp_path / "out").exists()
-        flushed.append(os.fstat(number).st_ino)
+        flushed.append((os.fstat(number).st_ino, (tmp_path / "out").exists()))
         fsync(number)
 
     monkeypatch.setattr(os, "fsync", noted)
@@ -91,7 +90,9 @@ def test_all_files_of_a_folder_are_on_the_disk_before_it_gets_its_name(tmp_path,
         (temporary / "scenes").mkdir()
         for name in ("a", "scenes/b"):
             (temporary / name).write_text("new")
-    assert sorted(flushed) == sorted((tmp_path / "out" / name).stat().st_ino for name in ("a", "scenes/b"))
+    made = [tmp_path / "out" / "a", tmp_path / "out" / "scenes" / "b", tmp_path / "out"]
+    assert {(path.stat().st_ino, False) for path in made} == {one for one in flushed if not one[1]}
+    assert [number for number, named in flushed if named] == [tmp_path.stat().st_ino], "then its name"
 
 
 NAMES = ["a" * 251 + ".mp4", "ä" * 125 + "b.mkv", "." + "c" * 254, "d" * 20 + "." + "e" * 234]

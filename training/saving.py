@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..atomic import atomic_folder
+
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-WRITING = ".writing-"  # how the names of unfinished checkpoints begin
 
 
 @dataclass(frozen=True)
@@ -31,41 +31,27 @@ class Saved:
 
 
 def save_state(folder: Path, state: Saved, keep: int) -> Path:
-    """Write `folder/step-NNNNNNNN`: temp directory → fsync → manifest with hashes → rename → prune to `keep`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `folder/step-NNNNNNNN`, whole or not at all, with a manifest of hashes; then prune to `keep`.
+
+    A step that is there already is left as it is: states are functions of the step. A damaged one is written again.
+    """
     final = folder / f"step-{state.step:08d}"
-    temporary = folder / f"{WRITING}{final.name}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()},
-            temporary / "state.safetensors",
-        )
+    if fault(final) is None:
+        return final
+    shutil.rmtree(final, ignore_errors=True)
+    with atomic_folder(final) as temporary:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+        save_file(tensors, temporary / "state.safetensors")
         (temporary / "state.json").write_text(json.dumps({"step": state.step, **state.scalars}))
         files = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"step": state.step, "sha256": files, "begun": state.begun}
         (temporary / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        for path in temporary.iterdir():
-            _fsync(path)
-        _fsync(temporary)
-        if fault(final) is None:  # the same step again: states are functions of the step, nothing to replace
-            shutil.rmtree(temporary)
-            return final
-        shutil.rmtree(final, ignore_errors=True)
-        os.rename(temporary, final)
-        _fsync(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     prune(folder, keep)
     return final
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete what killed processes left half-written, and the oldest checkpoints once `keep` newer ones are valid."""
-    for path in folder.glob(f"{WRITING}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Delete the oldest checkpoints once `keep` newer ones are valid."""
     valid = 0
     for path in _newest_first(folder):
         if valid >= keep:
@@ -114,13 +100,3 @@ def _newest_first(folder: Path) -> list[Path]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # and flushes no file opened for reading
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -224,7 +224,7 @@ def _fit(part: Part, shapes: Mapping[str, torch.Size]) -> tuple[dict[str, Tensor
 
 
 def _complete(tensors: dict[str, Tensor], model: AnimationModel) -> list[str]:
-    """Add what no part gave, in the storage type of the denoiser, and tell what that is."""
+    """Build the networks that no part provides, in the storage type of the denoiser; return what they are."""
     fresh, dtype = [], tensors["denoiser.conv_out.weight"].dtype
     missing = model.state_dict().keys() - tensors.keys()
     copied = {name: tensors[_denoisers(name)] for name in missing if role_of(name) == "ReferenceNet"}
@@ -245,7 +245,7 @@ def _denoisers(name: str) -> str:
 
 
 def _new_networks(model: AnimationModel) -> dict[str, dict[str, Callable[[], nn.Module]]]:
-    """What it is → prefix → how to build it, for all networks that may be new."""
+    """For every network that may be new: its name in the report → prefix of its tensors → how to build it."""
     config = model.config
     modules = {
         f"denoiser.{name}.": functools.partial(MotionModule, module.norm.num_channels, config.unet.motion_modules, nn)

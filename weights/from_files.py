@@ -26,7 +26,7 @@ SAME_SIZE = ("in_channels", "block_out_channels", "attention", "layers_per_block
 def assemble_files(
     checkpoint: str | Path, motion_modules: str | Path | None = None, inhabit: str | Path | None = None
 ) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Put a model together; what was recognised, and what no file gives, is logged.
+    """Put a model together, and log what was recognised and which networks are new.
 
     Args:
         checkpoint: Stable Diffusion 1.5, for the denoiser.

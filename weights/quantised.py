@@ -22,7 +22,7 @@ FORMATS = ("float8_e4m3fn", "float8_e5m2", "int8_tensorwise")
 
 
 def in_full(tensors: Mapping[str, Tensor], source: str, header: Mapping[str, str]) -> dict[str, Tensor]:
-    """Return the tensors with those of 8 bits multiplied out, without what was beside them; others as they are.
+    """Return the tensors in full: those of 8 bits times their scales, which are left out; others as they are.
 
     source: for messages. header: the file's, where newer ones describe how they are stored.
     Raises:

@@ -21,7 +21,7 @@ WORDS = re.compile(
 
 
 def networks(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Return what wraps them → the tensors of each network in a file, by names without that.
+    """Return the networks in a file: prefix → tensors by their names without it.
 
     One that nothing wraps is the whole file, unknown names and all.
     """

@@ -1,9 +1,11 @@
 import json
 import logging
 import os
+import subprocess
 
 import pytest
 import torch
+from inhabit import atomic
 from inhabit.training.saving import Saved, load_newest, save_state
 
 
@@ -39,8 +41,11 @@ def test_death_before_the_rename_leaves_the_older_checkpoint(tmp_path, monkeypat
 
 def test_leftovers_of_a_killed_process_are_ignored_and_go_with_the_next_save(tmp_path):
     save_state(tmp_path, _state(1), keep=2)
-    (tmp_path / ".writing-step-00000002-1").mkdir()
-    (tmp_path / ".writing-step-00000002-1" / "state.safetensors").write_bytes(b"half")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = tmp_path / f".inhabit.{atomic.HOST}.0.{ended.pid}.part"
+    left.mkdir()
+    (left / "state.safetensors").write_bytes(b"half")
     assert load_newest(tmp_path).step == 1
     save_state(tmp_path, _state(2), keep=2)
     assert _steps(tmp_path) == ["step-00000001", "step-00000002"]

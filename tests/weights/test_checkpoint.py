@@ -163,3 +163,16 @@ def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
 
 def test_config_is_read_without_the_weights(saved):
     assert read_config(saved[0]) == saved[1].config
+
+
+def test_former_names_of_settings_are_read_and_both_at_once_refused():
+    old = {
+        "name": "old",
+        "motion": {"channels": [8, 8, 8, 8]},
+        "reference": {"lookup": True, "appearance_grid": [4, 2]},
+    }
+    config = ModelConfig.model_validate_json(json.dumps(old))
+    assert config.pose.channels == (8, 8, 8, 8) and config.reference.patch_attention
+    assert config.reference.pooled_grid == (4, 2)
+    with pytest.raises(ValueError, match="motion\n.*Extra inputs"):
+        ModelConfig.model_validate(config.model_dump() | {"motion": {"heads": 4}})
