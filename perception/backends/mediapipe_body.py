@@ -27,12 +27,10 @@ OUTSIDE = -20.0  # logit of the mask where the graph saw nothing
 class Body:
     """One person in one frame.
 
-    points (39, 3): x, y in pixels of the picture, visibility 0…1; z (39,) in pixels, smaller = nearer, 0 at the hips;
-    mask (height, width) float32 0…1 of the person.
+    points (39, 3): x, y in pixels of the picture, visibility 0…1. mask (height, width) float32 0…1.
     """
 
     points: np.ndarray
-    z: np.ndarray
     mask: np.ndarray
 
 
@@ -65,7 +63,6 @@ class BodyTracker:
         height, width = picture_HWC.shape[:2]
         return Body(
             points=np.column_stack([crop.to_picture(places), sigmoid(points[:, 3])]),
-            z=points[:, 2] * (crop.side / side),
             mask=sigmoid(crop.paste(mask[..., 0], width, height, OUTSIDE)).astype(np.float32),
         )
 
