@@ -23,11 +23,14 @@ class Graph:
     """A network of one float picture. One thread: these nets are small, and two threads wait for each other."""
 
     def __init__(self, content: bytes):
-        """content: a .tflite file. Raises InputError where LiteRT is not installed."""
+        """content: a .tflite file. Raises InputError where LiteRT is not installed, or broken."""
         reason = why_no_litert()
         if reason is not None:
             raise InputError(reason)
-        interpreter = importlib.import_module("ai_edge_litert.interpreter")
+        try:
+            interpreter = importlib.import_module("ai_edge_litert.interpreter")
+        except ImportError as error:
+            raise InputError(f"ai-edge-litert cannot be loaded ({error}): {INSTALL} --force-reinstall") from error
         self._interpreter = interpreter.Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]

@@ -48,11 +48,17 @@ class MediaPipePose:
         body = BodyTracker(_graph(files.POSE_DETECTOR), _graph(*self._bodies))
         hands = HandTracker(_graph(files.PALM_DETECTOR), _graph(files.HAND))
         face = FaceTracker(_graph(files.FACE_DETECTOR), _graph(files.FACE))
-        return (_person(frame, body, hands, face) for frame in frames)
+        return (_person(_checked(frame), body, hands, face) for frame in frames)
 
 
 def _graph(*names: str) -> Graph:
     return Graph(read_installed(files.MEDIAPIPE, names))
+
+
+def _checked(frame: np.ndarray) -> np.ndarray:
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise InputError(f"a frame is {frame.dtype} {frame.shape}: give uint8 (height, width, 3), RGB")
+    return np.ascontiguousarray(frame)
 
 
 def _person(

@@ -98,6 +98,22 @@ def test_frames_are_taken_one_by_one_and_nobody_is_nobody(walk):
 
 
 @needs_weights
+@pytest.mark.parametrize("shape", [(1, 1, 3), (4, 3000, 3), (301, 7, 3)])
+def test_pictures_of_any_size_are_taken(shape):
+    [person] = MediaPipePose("full").estimate([np.full(shape, 200, np.uint8)])
+    assert person.mask.shape == shape[:2] and np.isfinite(person.mask).all()
+
+
+@needs_weights
+@pytest.mark.parametrize(
+    "frame", [np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), "u1")]
+)
+def test_frames_of_another_kind_are_refused(frame):
+    with pytest.raises(InputError, match="give uint8 .height, width, 3., RGB"):
+        next(MediaPipePose("full").estimate([frame]))
+
+
+@needs_weights
 def test_whoever_comes_back_is_found_again(walk):
     scene, found = walk
     empty = np.zeros_like(scene.driving[0])
@@ -109,7 +125,7 @@ def test_whoever_comes_back_is_found_again(walk):
 @needs_weights
 def test_left_and_right_change_places_in_a_mirror(walk):
     scene, found = walk
-    [mirrored] = MediaPipePose("full").estimate([np.ascontiguousarray(scene.driving[0][:, ::-1])])
+    [mirrored] = MediaPipePose("full").estimate([scene.driving[0][:, ::-1]])
     swapped = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
     here, there = found[0].pose.body, mirrored.pose.body[swapped]
     both = (here[:, 2] > 0) & (there[:, 2] > 0)
@@ -132,6 +148,16 @@ def test_a_missing_runtime_is_one_line_with_the_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert MediaPipePose().available() == f"ai-edge-litert is not installed here: {litert.INSTALL}"
     with pytest.raises(InputError, match="pip install ai-edge-litert"):
+        litert.Graph(b"")
+
+
+def test_a_broken_runtime_is_one_line_with_the_command(monkeypatch):
+    def broken(name: str):
+        raise ImportError("libLiteRt.so: wrong ELF class")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(litert.importlib, "import_module", broken)
+    with pytest.raises(InputError, match="cannot be loaded .libLiteRt.so: wrong ELF class.: python -m pip install"):
         litert.Graph(b"")
 
 
