@@ -10,7 +10,8 @@ import numpy as np
 
 from ...media.pose import PARTS, Pose, to_keypoints
 
-REAL_SCORES = "inhabit_scores"  # key of one person's dict: part → the model's own probability of every point
+# Keys of one person's dict: part → the model's own probability of every point; true where no model saw the person.
+REAL_SCORES, FILLED = "inhabit_scores", "inhabit_filled"
 
 
 @dataclass(frozen=True)
@@ -18,21 +19,31 @@ class PersonInFrame:
     """What one frame shows of the person that is followed.
 
     pose: in pixels, scores 1 where a point counts and 0 elsewhere; None where there is nobody. scores: field of Pose →
-    (points,) the model's own probabilities. mask (H, W) float32 0…1, the person's visible pixels.
+    (points,) the model's own probabilities. mask (H, W) float32 0…1, the person's visible pixels. filled: made of the
+    frames around, since the model saw nobody.
     """
 
     pose: Pose | None
     mask: np.ndarray
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    filled: bool = False
 
-    def keypoints(self) -> dict:
-        """One POSE_KEYPOINT dict in pixels: scores are 1 or 0, as others' decoders want them, the real ones beside."""
+    def keypoints(self, size: tuple[int, int] | None = None) -> dict:
+        """One POSE_KEYPOINT dict in pixels: scores are 1 or 0, as others' decoders want them, the real ones beside.
+
+        size: (width, height) of the picture whose pixels are meant; None: the frame's own.
+        """
         height, width = self.mask.shape
-        frame = to_keypoints([] if self.pose is None else [self.pose], width, height)
+        size = size or (width, height)
+        scale = np.array([size[0] / width, size[1] / height, 1.0])
+        people = [] if self.pose is None else [Pose(**{part: getattr(self.pose, part) * scale for part in PARTS})]
+        frame = to_keypoints(people, *size)
         for person in frame["people"]:
             person[REAL_SCORES] = {
                 PARTS[part][0]: values.astype(np.float64).round(3).tolist() for part, values in self.scores.items()
             }
+            if self.filled:
+                person[FILLED] = True
         return frame
 
 

@@ -1,0 +1,88 @@
+"""One person through a clip, from what a pose estimator tells frame by frame: short gaps filled, points without jitter.
+
+Gap: a person who is lost for longer, or who is elsewhere when found again, is not filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from ..media.pose import PARTS, Pose
+from .backends.protocols import PersonInFrame
+from .smoothing import PoseSmoother
+
+LONGEST_GAP = 0.5  # seconds without a person that are filled in
+FARTHEST = 0.5  # body sizes that the body's middle may have moved within a gap; else it may be somebody else
+
+
+class SteadyPerson:
+    """Goes through one clip once, and holds no more of it than the frames of one short gap.
+
+    filled, nobody: numbers of the frames, so far, whose person was filled in, and of those without a person.
+    """
+
+    def __init__(self, rate: float):
+        """rate: frames a second."""
+        self._rate = rate
+        self.filled: list[int] = []
+        self.nobody: list[int] = []
+
+    def __call__(self, found: Iterable[PersonInFrame]) -> Iterator[PersonInFrame]:
+        """The same frames, some of them later: people in short gaps between two frames are filled in, all smoothed."""
+        smooth = PoseSmoother(self._rate)
+        for index, person in enumerate(fill_gaps(found, int(LONGEST_GAP * self._rate))):
+            if person.pose is None:
+                self.nobody.append(index)
+            elif person.filled:
+                self.filled.append(index)
+            yield replace(person, pose=smooth(person.pose))
+
+
+def fill_gaps(found: Iterable[PersonInFrame], longest: int) -> Iterator[PersonInFrame]:
+    """Fill gaps of at most `longest` frames between two frames that show the person.
+
+    Points that both have move in a straight line; the mask is what either covers. A frame whose body has no point
+    shows nobody.
+    """
+    before, gap = None, []
+    for person in found:
+        if not _is_seen(person):
+            gap.append(replace(person, pose=None, mask=np.zeros_like(person.mask)))
+            if before is None or len(gap) > longest:
+                yield from gap
+                before, gap = None, []
+            continue
+        yield from _filled(before, person, gap) if gap and _is_near(before.pose, person.pose) else gap
+        yield person
+        before, gap = person, []
+    yield from gap
+
+
+def _filled(before: PersonInFrame, after: PersonInFrame, gap: list[PersonInFrame]) -> Iterator[PersonInFrame]:
+    mask = np.maximum(before.mask, after.mask)
+    for number in range(1, len(gap) + 1):
+        yield PersonInFrame(_between(before.pose, after.pose, number / (len(gap) + 1)), mask, filled=True)
+
+
+def _between(before: Pose, after: Pose, share: float) -> Pose:
+    """The pose at a share, 0…1, of the way; points that one of both lacks are missing."""
+    parts = {}
+    for part in PARTS:
+        start, end = getattr(before, part), getattr(after, part)
+        both = (start[:, 2:] > 0) & (end[:, 2:] > 0)
+        parts[part] = np.where(both, start + share * (end - start), 0).astype(np.float32)
+    return Pose(**parts)
+
+
+def _is_seen(person: PersonInFrame) -> bool:
+    return person.pose is not None and bool(person.pose.body[:, 2].any())
+
+
+def _is_near(before: Pose, after: Pose) -> bool:
+    boxes = [pose.body[pose.body[:, 2] > 0, :2] for pose in (before, after)]
+    size = max(float(np.ptp(box, axis=0).max()) for box in boxes)
+    start, end = ((box.min(axis=0) + box.max(axis=0)) / 2 for box in boxes)
+    return float(np.linalg.norm(end - start)) <= FARTHEST * size
