@@ -16,6 +16,7 @@ from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpn
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
 from .mask_input import read_mask_of, read_objects, read_structured_depth
+from .perceived import Perceived, default_estimator, perceive
 from .pose_input import PoseFile, open_pose, read_skeletons
 from .reference_picture import fit_reference, studio
 from .streams import LazyFrames, ReadAgain
@@ -40,6 +41,7 @@ MEASURED = "measured"  # the hands as they are in the driving video
 class InputFiles:
     """What to animate from. A missing `driving` stands for an empty studio, made as large as the pose asks.
 
+    A missing `pose` is perceived in the driving video; so is, then, a missing `mask`.
     driving, depth, mask, object_mask: video, folder of pictures, or one picture for a clip of one frame; one mask may
     hold for all frames.
     pose: OpenPose JSON, OpenPose's folder of a JSON file a frame, or a video of drawn skeletons on black.
@@ -90,14 +92,17 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     files = with_neighbours(files)
     if files.driving is not None and files.depth is None:
         logger.info("no --depth: the skeleton alone tells the pose")
-    pose = open_pose(files.pose)
     video = None if files.driving is None else open_video(files.driving)
+    pose = None if files.pose is None else open_pose(files.pose)
     target = _target(files, video, pose, config)
+    perceived = _perceived(video, files.mask is None) if pose is None else None
+    pose = pose or PoseFile(video.path, video.size, video.fps, keypoints=perceived.keypoints, perceived=True)
     skeletons, people = read_skeletons(pose, target)
+    characters = perceived.mask_at(target.size) if perceived is not None and files.mask is None else None
     driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(video, target.size)
     conditions = DrivingConditions(
         driving=driving,
-        mask=read_mask_of(files.mask, skeletons, target, files.pose),
+        mask=read_mask_of(files.mask, skeletons, target, pose.path, characters),
         skeleton=skeletons,
         depth=read_structured_depth(files.depth, skeletons, target),
         object_mask=read_objects(files.object_mask, target),
@@ -110,7 +115,19 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     return Inputs(reference, conditions, video.fps, picture, video.times)
 
 
-def _target(files: InputFiles, video: Video | None, pose: PoseFile, config: ModelConfig) -> Target:
+def _perceived(video: Video, with_mask: bool) -> Perceived:
+    """Pose and mask of the person of a driving video without a pose. Raises InputError as `perceive`."""
+    estimator = default_estimator()
+    reason = estimator.available()
+    if reason is not None:
+        raise InputError(
+            f"no --pose, and no pose.json beside {video.path}, whose person could be found, but {reason}; or give "
+            "--pose POSE.json or a skeleton video"
+        )
+    return perceive(video, estimator, ("pose", "mask") if with_mask else ("pose",))
+
+
+def _target(files: InputFiles, video: Video | None, pose: PoseFile | None, config: ModelConfig) -> Target:
     if video is None:
         size = working_size(files.size, pose.size, files.pose, False, config.name, config.size_multiple)
         return Target(files.pose, len(pose), size)
@@ -125,7 +142,8 @@ def _again(video: Video, size: Size) -> ReadAgain:
 def with_neighbours(files: InputFiles) -> InputFiles:
     """Fill what is not given from the files that `inhabit scene` puts beside its driving video.
 
-    Raises InputError when a part that is needed is neither given nor there, naming the option to give.
+    A pose may be missing, and then a mask: they are perceived. Raises InputError when another part that is needed is
+    neither given nor there, naming the option to give.
     """
     if files.driving is None:
         if files.pose is None:
@@ -138,11 +156,7 @@ def with_neighbours(files: InputFiles) -> InputFiles:
     folder = files.driving.parent
     pose = files.pose or _neighbour(folder / "pose.json")
     mask = files.mask or _neighbour(folder / "mask.mkv")
-    if pose is None:
-        raise InputError(
-            f"no --pose, and no pose.json beside {files.driving}: give --pose POSE.json or a skeleton video"
-        )
-    if mask is None:
+    if pose is not None and mask is None:
         raise InputError(f"no --mask, and no mask.mkv beside {files.driving}: give --mask, white on the character")
     depth = files.depth or (None if files.pose else _neighbour(folder / "depth.mkv"))  # depth belongs to its pose
     objects = files.object_mask or _neighbour(folder / "object.mkv")

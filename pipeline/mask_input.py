@@ -25,16 +25,19 @@ LEAST_ON_SKELETON = 0.25  # of a frame's skeleton that its mask covers; a mask o
 MOST_OF_FRAME = 0.5  # a mask that covers more and misses the skeleton is inverted
 
 
-def read_mask_of(path: Path | None, skeletons: LazyFrames, target: Target, pose: Path) -> LazyFrames:
+def read_mask_of(
+    path: Path | None, skeletons: LazyFrames, target: Target, pose: Path, characters: LazyFrames | None = None
+) -> LazyFrames:
     """The formulated mask (F, H, W), 0 or 1, of AA2 eq. 2, from the character's mask or, without a file, the skeletons.
 
+    characters: (F, H, W) 0…1 at the target's size, the character's mask where it comes from no file.
     Tells the frames in which the mask is empty or misses the skeleton. Raises InputError for a mask that is empty in
     every frame, and as `read_planes`.
     """
-    if path is None:
-        characters = _grown(skeletons)
-    else:
+    if path is not None:
         characters = read_planes("mask", path, target)
+    elif characters is None:
+        characters = _grown(skeletons)
     look = _MaskLook()
 
     def blocks() -> Iterator[np.ndarray]:

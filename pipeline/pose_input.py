@@ -30,6 +30,7 @@ class PoseFile:
     """A pose file as opened: frames of `keypoints`, or a `video` of drawn skeletons, with its own size and rate.
 
     size: the canvas that the keypoints name, or the video's; None: they name none.
+    perceived: the keypoints were found in the driving video at `path`, and frames without anybody have been told.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class PoseFile:
     fps: float
     keypoints: list[dict] | None = None
     video: Video | None = None
+    perceived: bool = False
 
     def __len__(self) -> int:
         return len(self.keypoints if self.video is None else self.video)
@@ -67,7 +69,8 @@ def read_skeletons(pose: PoseFile, target: Target) -> tuple[LazyFrames, list[lis
     canvas = _common_canvas(pose, target)
     people = parse_poses(list(fitted(pose.keypoints, target.count)), *target.size, canvas)
     _tell_points_outside(pose.path, people, target.size)
-    _tell_nobody(pose.path, [not any(_has_points(person) for person in persons) for persons in people])
+    if not pose.perceived:
+        _tell_nobody(pose.path, [not any(_has_points(person) for person in persons) for persons in people])
     return packed(_drawn(people, target.size)), people
 
 

@@ -160,7 +160,8 @@ def test_animate_refuses(animate, clip, checkpoint, option, make, message):
     assert list(clip.out.iterdir()) == []
 
 
-def test_missing_parts_are_named_by_their_option(animate, clip):
+def test_missing_parts_are_named_by_their_option(animate, clip, monkeypatch, tmp_path):
+    monkeypatch.setenv("INHABIT_MODELS", str(tmp_path / "empty"))  # where nothing can find the pose
     for name, option in (("pose.json", "--pose"), ("mask.mkv", "--mask")):
         (clip.folder / name).rename(clip.folder / "away")
         code, error = animate()

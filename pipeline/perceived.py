@@ -1,0 +1,116 @@
+"""A video → the poses and the mask of the person in it, as a pose estimator sees them; in memory or as files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..atomic import atomic_folder
+from ..errors import InputError
+from ..media import Video, open_video, resize, to_uint8, write_lossless, write_pose
+from ..media.outputs import check_folder, check_output
+from ..perception.backends import POSE_ESTIMATORS, PoseEstimator
+from ..perception.people import SteadyPerson
+from .fitting import Size, frame_numbers
+from .streams import LazyFrames, packed
+
+logger = logging.getLogger(__name__)
+
+LONGER_SIDE = 512  # pixels of the frames that estimators see, at most
+LIKELY = 0.5  # probability from which a pixel is the person's
+FILES = {"pose": "pose.json", "mask": "mask.mkv"}  # what can be perceived, in a scene folder's files
+MARK = "perceived.json"  # beside them: what they were made of
+
+
+@dataclass(frozen=True)
+class Perceived:
+    """keypoints: a POSE_KEYPOINT dict a frame, in the video's own pixels, of one person or nobody.
+
+    mask: (F, h, w), 0 or 1, that person's pixels, at the size that the estimator saw.
+    """
+
+    keypoints: list[dict]
+    mask: LazyFrames
+
+    def mask_at(self, size: Size) -> LazyFrames:
+        """The mask (F, height, width), 0…1, at another size."""
+        width, height = size
+
+        def planes(frames: list[int]) -> Tensor:
+            return torch.from_numpy(resize(self.mask[frames].numpy(), width, height)).clamp(0, 1)
+
+        return LazyFrames((len(self.mask), height, width), planes)
+
+
+def perceive(video: Video, estimator: PoseEstimator, what: Collection[str] = tuple(FILES)) -> Perceived:
+    """Find the person of a video in one pass: poses are kept, masks packed, frames not.
+
+    what: keys of FILES, what it is done for. Tells that and by which model, which short gaps were filled, and where
+    there is nobody. Raises InputError where the estimator cannot be used, and where there is nobody in any frame.
+    """
+    size = seen_size(video.size)
+    steady, keypoints = SteadyPerson(video.fps), []
+    found = estimator.estimate(video.frames(size))
+    parts = " and ".join(part for part in FILES if part in what)
+    logger.info("%s finds the person of %s: %s, looked at in %dx%d", estimator.name, video.path, parts, *size)
+
+    def masks() -> Iterator[np.ndarray]:
+        for person in steady(found):
+            keypoints.append(person.keypoints(video.size))
+            yield person.mask >= LIKELY
+
+    mask = packed(masks())
+    if len(steady.nobody) == len(keypoints):
+        raise InputError(
+            f"{estimator.name} finds nobody in any of the {len(keypoints)} frames of {video.path}: give a video that "
+            "shows a person larger and longer, or poses that were found elsewhere"
+        )
+    if steady.filled:
+        logger.info(
+            "short gaps without the person, %s, are filled from the frames around", frame_numbers(steady.filled)
+        )
+    if steady.nobody:
+        logger.warning("no person in %s of %s: nothing is drawn there", frame_numbers(steady.nobody), video.path)
+    return Perceived(keypoints, mask)
+
+
+def perceive_files(driving: Path, out: Path, what: Collection[str] = tuple(FILES)) -> Path:
+    """Write what is perceived of a video into a folder, whole or not at all, as a scene folder holds it.
+
+    what: keys of FILES. Files in `out` are replaced only where they are this function's own. Raises InputError as
+    `perceive`, and for a place that cannot be written.
+    """
+    names = [FILES[part] for part in FILES if part in what]
+    check_folder(out, names, MARK)
+    for name in names:
+        check_output(out / name, {"--driving": driving})
+    video = open_video(driving)
+    estimator = default_estimator()
+    perceived = perceive(video, estimator, what)
+    with atomic_folder(out) as temporary:
+        if "pose" in what:
+            write_pose(temporary / FILES["pose"], perceived.keypoints)
+        if "mask" in what:
+            planes = (to_uint8(plane) for plane in perceived.mask_at(video.size))
+            write_lossless(temporary / FILES["mask"], planes, video.fps, times=video.times)
+        made = {"driving": driving.name, "model": estimator.name, "frames": len(video), "size": list(video.size)}
+        (temporary / MARK).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    return out
+
+
+def default_estimator() -> PoseEstimator:
+    """The estimator that is used where none is asked for."""
+    return next(iter(POSE_ESTIMATORS.values()))()
+
+
+def seen_size(own: Size) -> Size:
+    """(width, height) at which a picture of its own size is looked at: never larger, its longer side at most 512."""
+    scale = min(1.0, LONGER_SIDE / max(own))
+    return tuple(max(1, round(side * scale)) for side in own)
