@@ -100,6 +100,13 @@ def animate(options: argparse.Namespace) -> None:
     print(f"wrote {options.out}: {written.frames} frames of {written.size[0]}x{written.size[1]}")
 
 
+def perceive(options: argparse.Namespace) -> None:
+    """Find the person of a video, and write poses and mask."""
+    from .pipeline.perceived import perceive_files
+
+    print(f"wrote {perceive_files(options.driving, options.out, options.what)}")
+
+
 def demo(options: argparse.Namespace) -> None:
     """Render, animate and compare."""
     from .evaluation.demo import WRITTEN, make_demo, summary
@@ -218,7 +225,7 @@ def fetch_weights(options: argparse.Namespace) -> None:
     print("\n".join(lines))
 
 
-OF_THEIR_NAME = (scene, animate, demo, train, convert, bench, report, sheet, fetch_weights)
+OF_THEIR_NAME = (scene, animate, perceive, demo, train, convert, bench, report, sheet, fetch_weights)
 COMMANDS = {command.__name__.replace("_", "-"): command for command in OF_THEIR_NAME}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from .errors import InputError
 
 DEMO_SEED = 900_012
+PERCEIVED = ("pose", "mask")
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,8 +44,8 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Put a character from one picture into a video, where it performs the video's motion.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    makers = (_add_scene, _add_animate, _add_demo, _add_train, _add_convert, _add_bench, _add_report, _add_sheet)
-    for add in (*makers, _add_fetch_weights):
+    makers = (_add_scene, _add_animate, _add_perceive, _add_demo, _add_train, _add_convert, _add_bench, _add_report)
+    for add in (*makers, _add_sheet, _add_fetch_weights):
         add(commands)
     return parser
 
@@ -77,7 +78,9 @@ def _add_animate(commands) -> None:
         "animate a character into a driving video",
         "Animate the character of a reference picture into a driving video. --pose, --depth, --mask and --object-mask "
         "may be left out when pose.json, depth.mkv, mask.mkv and object.mkv lie beside the driving video, as "
-        "`inhabit scene` writes them. Without --driving, --pose alone drives the character in an empty studio.",
+        "`inhabit scene` writes them. Where there is no pose, the largest person of the driving video is found, and, "
+        "without a mask, that person's mask; see `inhabit fetch-weights` and `inhabit perceive`. Without --driving, "
+        "--pose alone drives the character in an empty studio.",
         "inhabit animate --reference scene/reference.png --driving scene/driving.mp4 --out result.mp4\n"
         "  inhabit animate --reference scene/reference.png --pose skeletons.mp4 --out result.mp4",
     )
@@ -191,6 +194,23 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         dest="paste_back",
         action="store_false",
         help="show what the model drew everywhere, also around the character",
+    )
+
+
+def _add_perceive(commands) -> None:
+    parser = _command(
+        commands,
+        "perceive",
+        "find the person of a video: poses and mask as files",
+        "Find the largest person of a video, follow them, and write what a scene folder holds: pose.json and mask.mkv. "
+        "Beside the driving video, `inhabit animate` uses them; elsewhere they go to --pose and --mask. Needs "
+        "`inhabit fetch-weights --what mediapipe` once.",
+        "inhabit perceive --driving phone.mp4 --out perceived",
+    )
+    parser.add_argument("--driving", type=Path, required=True, metavar="VIDEO", help="video that shows a person")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--what", type=_parts, default=PERCEIVED, metavar="PARTS", help="pose, mask, or both (default pose,mask)"
     )
 
 
@@ -419,6 +439,17 @@ def _lora(text: str) -> tuple[Path, float]:
     if not name or not math.isfinite(given):
         raise argparse.ArgumentTypeError(f"{text!r} is no LoRA: give FILE or FILE:STRENGTH, e.g. film.safetensors:0.8")
     return Path(name), given
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Some of PERCEIVED, with commas between them."""
+    parts = tuple(part.strip() for part in text.split(","))
+    unknown = [part for part in parts if part not in PERCEIVED]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} cannot be perceived: give {','.join(PERCEIVED)} or one of them"
+        )
+    return parts
 
 
 def _row(text: str) -> tuple[str, Path]:

@@ -14,7 +14,7 @@ from inhabit.evaluation import demo
 from inhabit.evaluation.sheet import CELL
 from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video, write_lossless
 
-COMMANDS = ("scene", "animate", "demo", "train", "convert", "bench", "report", "sheet", "fetch-weights")
+COMMANDS = ("scene", "animate", "perceive", "demo", "train", "convert", "bench", "report", "sheet", "fetch-weights")
 
 
 def test_scene_writes_what_the_contract_names(tmp_path, capsys):
