@@ -95,6 +95,8 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     video = None if files.driving is None else open_video(files.driving)
     pose = None if files.pose is None else open_pose(files.pose)
     target = _target(files, video, pose, config)
+    picture = read_image(files.reference)
+    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
     perceived = _perceived(video, files.mask is None) if pose is None else None
     pose = pose or PoseFile(video.path, video.size, video.fps, keypoints=perceived.keypoints, perceived=True)
     skeletons, people = read_skeletons(pose, target)
@@ -108,8 +110,6 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         object_mask=read_objects(files.object_mask, target),
         blur=_hand_maps(files, people, None if video is None else driving, target.size, config.pose.typical_sharpness),
     )
-    picture = read_image(files.reference)
-    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
     if video is None:
         return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
     return Inputs(reference, conditions, video.fps, picture, video.times)
@@ -121,7 +121,7 @@ def _perceived(video: Video, with_mask: bool) -> Perceived:
     reason = estimator.available()
     if reason is not None:
         raise InputError(
-            f"no --pose, and no pose.json beside {video.path}, whose person could be found, but {reason}; or give "
+            f"no --pose, and no pose.json beside {video.path}, whose person cannot be found, either: {reason}, or give "
             "--pose POSE.json or a skeleton video"
         )
     return perceive(video, estimator, ("pose", "mask") if with_mask else ("pose",))
