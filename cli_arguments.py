@@ -6,15 +6,14 @@ Nothing heavy is imported here, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
-import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import cli_values as values
 from .errors import InputError
 
 DEMO_SEED = 900_012
-PERCEIVED = ("pose", "mask")
 
 
 class Parser(argparse.ArgumentParser):
@@ -118,7 +117,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     inputs.add_argument(
         "--size",
-        type=_size,
+        type=values.size,
         metavar="WxH",
         help="bring all inputs to this size, sides divisible by 8 (default: the driving video's)",
     )
@@ -136,7 +135,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--lora",
         dest="loras",
-        type=_lora,
+        type=values.lora,
         action="append",
         default=[],
         metavar="FILE[:STRENGTH]",
@@ -164,7 +163,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     sampling.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default 0)")
     sampling.add_argument(
         "--gamma",
-        type=_gamma,
+        type=values.gamma,
         metavar="X|auto",
         help="more noise at every step than in training, for large pictures: factor on the signal-to-noise ratio of "
         "the model's own schedule, up to 1. The network is told step t and given the noise of a later one. auto: by "
@@ -210,7 +209,11 @@ def _add_perceive(commands) -> None:
     parser.add_argument("--driving", type=Path, required=True, metavar="VIDEO", help="video that shows a person")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--what", type=_parts, default=PERCEIVED, metavar="PARTS", help="pose, mask, or both (default pose,mask)"
+        "--what",
+        type=values.perceived_parts,
+        default=values.PERCEIVED,
+        metavar="PARTS",
+        help="pose, mask, or both (default pose,mask)",
     )
 
 
@@ -298,7 +301,7 @@ def _add_bench(commands) -> None:
         parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one"),
         _add_dtype(parser),
         parser.add_argument(
-            "--size", type=_size, default=(256, 256), metavar="WxH", help="of a frame (default 256x256)"
+            "--size", type=values.size, default=(256, 256), metavar="WxH", help="of a frame (default 256x256)"
         ),
         parser.add_argument("--frames", type=int, default=8, metavar="N", help="of the clip (default 8)"),
         parser.add_argument(
@@ -365,7 +368,9 @@ def _add_sheet(commands) -> None:
         "Draw videos as rows of one contact sheet, and tell how much each changes from frame to frame.",
         "inhabit sheet --out sheet.png --reference scene/reference.png driving=scene/driving.mp4 result=result.mp4",
     )
-    parser.add_argument("clips", nargs="+", type=_row, metavar="NAME=VIDEO", help="label and video of each row")
+    parser.add_argument(
+        "clips", nargs="+", type=values.labelled_video, metavar="NAME=VIDEO", help="label and video of each row"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the sheet")
     parser.add_argument("--reference", type=Path, metavar="IMG", help="picture to show large on the left")
     parser.add_argument("--columns", type=int, default=8, metavar="N", help="frames a row (default 8)")
@@ -418,48 +423,5 @@ def _add_scene_shape(parser: argparse.ArgumentParser, frames: int) -> None:
     )
     parser.add_argument("--frames", type=int, default=frames, metavar="N", help=f"length (default {frames})")
     parser.add_argument(
-        "--size", type=_size, default=(128, 128), metavar="WxH", help="96 to 512 pixels a side (default 128x128)"
+        "--size", type=values.size, default=(128, 128), metavar="WxH", help="96 to 512 pixels a side (default 128x128)"
     )
-
-
-def _gamma(text: str) -> float | str:
-    try:
-        return text if text == "auto" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no gamma: give a number above 0 and up to 1, or auto") from None
-
-
-def _lora(text: str) -> tuple[Path, float]:
-    """FILE or FILE:STRENGTH; what stands behind a colon and is no number belongs to the file's name."""
-    name, _, strength = text.rpartition(":")
-    try:
-        given = float(strength)
-    except ValueError:
-        return Path(text), 1.0
-    if not name or not math.isfinite(given):
-        raise argparse.ArgumentTypeError(f"{text!r} is no LoRA: give FILE or FILE:STRENGTH, e.g. film.safetensors:0.8")
-    return Path(name), given
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    """Some of PERCEIVED, with commas between them."""
-    parts = tuple(part.strip() for part in text.split(","))
-    unknown = [part for part in parts if part not in PERCEIVED]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"{unknown[0]!r} cannot be perceived: give {','.join(PERCEIVED)} or one of them"
-        )
-    return parts
-
-
-def _row(text: str) -> tuple[str, Path]:
-    """NAME=VIDEO, whose video may have a "=" in its name; a video without a label is its own."""
-    name, equals, path = text.partition("=")
-    return (name or path, Path(path)) if equals and not Path(text).exists() else (text, Path(text))
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give WIDTHxHEIGHT in pixels, e.g. 128x192")
-    return int(width), int(height)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Imports point down: a file may import its own room and the rooms of the rows above its own, and no other.
 ORDER = [
     {"errors"},
-    {"atomic", "former"},
+    {"atomic", "former", "cli_values"},
     {"media"},
     {"models"},
     {"weights", "sampling"},

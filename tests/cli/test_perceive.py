@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inhabit.cli import main
-from inhabit.cli_arguments import PERCEIVED
+from inhabit.cli_values import PERCEIVED
 from inhabit.media import Pose, open_video, parse_poses, read_mask, read_pose, read_video, write_lossless, write_video
 from inhabit.media.pose import PARTS
 from inhabit.models import PRESETS
