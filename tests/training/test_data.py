@@ -171,7 +171,8 @@ def test_crops_on_the_character_have_it_in_their_middle(tiny, monkeypatch):
         return clip.__class__(**{**vars(clip), "target": clip.target_character[..., None].repeat(3, -1)})
 
     def middles(share: float) -> np.ndarray:
-        stage = f"{{name: a, kind: autoencoder, steps: 6, clips: 4, frames: 3, pictures: {{crop: 16, on_character: {share}}}}}"
+        options = f"pictures: {{crop: 16, on_character: {share}}}"
+        stage = f"{{name: a, kind: autoencoder, steps: 6, clips: 4, frames: 3, {options}}}"
         pictures = np.concatenate([step.pictures_BHWC for step in steps_of(tiny(f"stages=[{stage}]"))])
         frames_alone = pictures.reshape(-1, 3, 16, 16, 3)[:, :2].reshape(-1, 16, 16, 3)
         return (frames_alone[:, 7:9, 7:9, 0] > 127).any(axis=(1, 2))  # a mirrored crop's middle is a pixel further left
