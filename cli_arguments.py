@@ -77,7 +77,7 @@ def _add_animate(commands) -> None:
         "animate a character into a driving video",
         "Animate the character of a reference picture into a driving video. --pose, --depth, --mask and --object-mask "
         "may be left out when pose.json, depth.mkv, mask.mkv and object.mkv lie beside the driving video, as "
-        "`inhabit scene` writes them. Where there is no pose, the largest person of the driving video is found, and, "
+        "`inhabit scene` writes them. Where there is no pose, the person in the driving video is found, and, "
         "without a mask, that person's mask; see `inhabit fetch-weights` and `inhabit perceive`. Without --driving, "
         "--pose alone drives the character in an empty studio.",
         "inhabit animate --reference scene/reference.png --driving scene/driving.mp4 --out result.mp4\n"
@@ -109,6 +109,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="white on the character that is to be replaced; one picture may hold for all frames",
     )
     inputs.add_argument("--object-mask", type=Path, metavar="V", help="white on objects it touches (optional)")
+    _add_person(inputs)
     inputs.add_argument(
         "--hand-sharpness",
         metavar="TEXT",
@@ -120,6 +121,16 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         type=values.size,
         metavar="WxH",
         help="bring all inputs to this size, sides divisible by 8 (default: the driving video's)",
+    )
+
+
+def _add_person(group) -> None:
+    group.add_argument(
+        "--person",
+        default="largest",
+        metavar="N|X,Y",
+        help="which of several people is replaced: the Nth from the left in the first frame that shows as many, or the "
+        "one at a pixel of the driving video; the others stay (default: the largest)",
     )
 
 
@@ -201,7 +212,7 @@ def _add_perceive(commands) -> None:
         commands,
         "perceive",
         "find the person of a video: poses and mask as files",
-        "Find the largest person of a video, follow them, and write what a scene folder holds: pose.json and mask.mkv. "
+        "Find a person of a video, follow them, and write what a scene folder holds: pose.json and mask.mkv. "
         "Beside the driving video, `inhabit animate` uses them; elsewhere they go to --pose and --mask. Needs "
         "`inhabit fetch-weights --what mediapipe` once.",
         "inhabit perceive --driving phone.mp4 --out perceived",
@@ -215,6 +226,7 @@ def _add_perceive(commands) -> None:
         metavar="PARTS",
         help="pose, mask, or both (default pose,mask)",
     )
+    _add_person(parser)
 
 
 def _add_demo(commands) -> None:

@@ -5,13 +5,14 @@ Gap: a person who is lost for longer, or who is elsewhere when found again, is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..media.pose import PARTS, Pose
 from .backends.protocols import PersonInFrame
+from .follow import Choice, Follower
 from .smoothing import PoseSmoother
 
 LONGEST_GAP = 0.5  # seconds without a person that are filled in
@@ -39,6 +40,20 @@ class SteadyPerson:
             elif person.filled:
                 self.filled.append(index)
             yield replace(person, pose=smooth(person.pose))
+
+
+def one_person(people: Sequence[Sequence[Pose]], choice: Choice, size: tuple[int, int]) -> list[list[Pose]]:
+    """Of the people of every frame the chosen one, who is followed by their place, or nobody.
+
+    people: in pixels of a picture of size (width, height).
+    """
+    follow, chosen = Follower(choice), []
+    for persons in people:
+        there = [person for person in persons if person.has_points]
+        boxes = [np.concatenate([person.points.min(axis=0), person.points.max(axis=0)]) for person in there]
+        index = follow(None, np.array(boxes), size)
+        chosen.append([] if index is None else [there[index]])
+    return chosen
 
 
 def fill_gaps(found: Iterable[PersonInFrame], longest: int) -> Iterator[PersonInFrame]:

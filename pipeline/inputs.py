@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..media import Pose, Video, open_video, read_image
 from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
+from ..perception.follow import LARGEST, parse_choice
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
 from .mask_input import read_mask_of, read_objects, read_structured_depth
@@ -47,6 +48,7 @@ class InputFiles:
     pose: OpenPose JSON, OpenPose's folder of a JSON file a frame, or a video of drawn skeletons on black.
     size: (width, height) in pixels that everything is brought to; None: the driving video's own.
     hand_sharpness: MEASURED, or requests as in `perception.override_sharpness`; None: the model is not told.
+    person: who of several people is meant, `perception.follow.parse_choice`, in the driving video's pixels.
     """
 
     reference: Path
@@ -57,6 +59,7 @@ class InputFiles:
     object_mask: Path | None = None
     size: tuple[int, int] | None = None
     hand_sharpness: str | None = None
+    person: str = LARGEST
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,10 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     target = _target(files, video, pose, config)
     picture = read_image(files.reference)
     reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
-    perceived = _perceived(video, files.mask is None) if pose is None else None
+    choice = parse_choice(files.person, target.size if video is None else video.size)
+    perceived = _perceived(video, files) if pose is None else None
     pose = pose or PoseFile(video.path, video.size, video.fps, keypoints=perceived.keypoints, perceived=True)
-    skeletons, people = read_skeletons(pose, target)
+    skeletons, people = read_skeletons(pose, target, choice)
     characters = perceived.mask_at(target.size) if perceived is not None and files.mask is None else None
     driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(video, target.size)
     conditions = DrivingConditions(
@@ -115,7 +119,7 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     return Inputs(reference, conditions, video.fps, picture, video.times)
 
 
-def _perceived(video: Video, with_mask: bool) -> Perceived:
+def _perceived(video: Video, files: InputFiles) -> Perceived:
     """Pose and mask of the person of a driving video without a pose. Raises InputError as `perceive`."""
     estimator = default_estimator()
     reason = estimator.available()
@@ -124,7 +128,7 @@ def _perceived(video: Video, with_mask: bool) -> Perceived:
             f"no --pose, and no pose.json beside {video.path}, whose person cannot be found, either: {reason}, or give "
             "--pose POSE.json or a skeleton video"
         )
-    return perceive(video, estimator, ("pose", "mask") if with_mask else ("pose",))
+    return perceive(video, estimator, ("pose", "mask") if files.mask is None else ("pose",), files.person)
 
 
 def _target(files: InputFiles, video: Video | None, pose: PoseFile | None, config: ModelConfig) -> Target:

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..media import Video, open_video, resize, to_uint8, write_lossless, write_pose
 from ..media.outputs import check_folder, check_output
 from ..perception.backends import POSE_ESTIMATORS, PoseEstimator
+from ..perception.follow import LARGEST, Choice, Follower, parse_choice
 from ..perception.people import SteadyPerson
 from .fitting import Size, frame_numbers
 from .streams import LazyFrames, packed
@@ -49,15 +50,19 @@ class Perceived:
         return LazyFrames((len(self.mask), height, width), planes)
 
 
-def perceive(video: Video, estimator: PoseEstimator, what: Collection[str] = tuple(FILES)) -> Perceived:
-    """Find the person of a video in one pass: poses are kept, masks packed, frames not.
+def perceive(
+    video: Video, estimator: PoseEstimator, what: Collection[str] = tuple(FILES), person: str = LARGEST
+) -> Perceived:
+    """Find one person of a video in one pass: poses are kept, masks packed, frames not.
 
-    what: keys of FILES, what it is done for. Tells that and by which model, which short gaps were filled, and where
-    there is nobody. Raises InputError where the estimator cannot be used, and where there is nobody in any frame.
+    what: keys of FILES, what it is done for. person: see `parse_choice`, in the video's pixels. Tells what is done and
+    by which model, whether there were others, which short gaps were filled, and where there is nobody. Raises
+    InputError where the estimator cannot be used, and where the person is in no frame.
     """
     size = seen_size(video.size)
     steady, keypoints = SteadyPerson(video.fps), []
-    found = estimator.estimate(video.frames(size))
+    follow = Follower(parse_choice(person, video.size))
+    found = estimator.estimate(video.frames(size), follow)
     parts = " and ".join(part for part in FILES if part in what)
     logger.info("%s finds the person of %s: %s, looked at in %dx%d", estimator.name, video.path, parts, *size)
 
@@ -68,9 +73,11 @@ def perceive(video: Video, estimator: PoseEstimator, what: Collection[str] = tup
 
     mask = packed(masks())
     if len(steady.nobody) == len(keypoints):
-        raise InputError(
-            f"{estimator.name} finds nobody in any of the {len(keypoints)} frames of {video.path}: give a video that "
-            "shows a person larger and longer, or poses that were found elsewhere"
+        raise InputError(_nobody(estimator.name, video, follow))
+    if follow.most > 1:
+        logger.info(
+            "up to %d people are in %s: %s is followed, the others stay as they are (--person N, or X,Y)",
+            *(follow.most, video.path, follow.choice),
         )
     if steady.filled:
         logger.info(
@@ -81,11 +88,23 @@ def perceive(video: Video, estimator: PoseEstimator, what: Collection[str] = tup
     return Perceived(keypoints, mask)
 
 
-def perceive_files(driving: Path, out: Path, what: Collection[str] = tuple(FILES)) -> Path:
+def _nobody(model: str, video: Video, follow: Follower) -> str:
+    if follow.most and follow.choice != Choice():
+        return (
+            f"{follow.choice} is in no frame of {video.path}, where {model} finds up to {follow.most}: give --person "
+            "a smaller number, or X,Y of a pixel on them in a frame that shows them"
+        )
+    return (
+        f"{model} finds nobody in any of the {len(video)} frames of {video.path}: give a video that shows a person "
+        "larger and longer, or poses that were found elsewhere"
+    )
+
+
+def perceive_files(driving: Path, out: Path, what: Collection[str] = tuple(FILES), person: str = LARGEST) -> Path:
     """Write what is perceived of a video into a folder, whole or not at all, as a scene folder holds it.
 
-    what: keys of FILES. Files in `out` are replaced only where they are this function's own. Raises InputError as
-    `perceive`, and for a place that cannot be written.
+    what: keys of FILES. person: see `perceive`. Files in `out` are replaced only where they are this function's own.
+    Raises InputError as `perceive`, and for a place that cannot be written.
     """
     names = [FILES[part] for part in FILES if part in what]
     check_folder(out, names, MARK)
@@ -93,7 +112,7 @@ def perceive_files(driving: Path, out: Path, what: Collection[str] = tuple(FILES
         check_output(out / name, {"--driving": driving})
     video = open_video(driving)
     estimator = default_estimator()
-    perceived = perceive(video, estimator, what)
+    perceived = perceive(video, estimator, what, person)
     with atomic_folder(out) as temporary:
         if "pose" in what:
             write_pose(temporary / FILES["pose"], perceived.keypoints)

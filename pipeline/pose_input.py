@@ -15,6 +15,8 @@ from ..media.pose_files import canvas_of
 from ..media.pose_points import SCORE_THRESHOLD
 from ..media.sources import FOLDER_FPS
 from ..perception import draw_skeleton
+from ..perception.follow import Choice
+from ..perception.people import one_person
 from ..perception.skeleton_video import SkeletonLook
 from .fitting import Size, Target, check_length, check_shape, fitted, frame_numbers
 from .streams import CHUNK, LazyFrames, chunks, packed
@@ -55,23 +57,51 @@ def open_pose(path: Path) -> PoseFile:
     return PoseFile(path, whole[0] if whole else None, FOLDER_FPS, keypoints=keypoints)
 
 
-def read_skeletons(pose: PoseFile, target: Target) -> tuple[LazyFrames, list[list[Pose]] | None]:
-    """The skeleton pictures (F, H, W, 3) at the target's size, and the people of each frame where they are keypoints.
+def read_skeletons(
+    pose: PoseFile,
+    target: Target,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+) -> tuple[LazyFrames, list[list[Pose]] | None]:
+    """The skeleton pictures (F, H, W, 3) at the target's size, and the one person of each frame if they are keypoints.
 
-    Keypoints that name no canvas have the driving video's pixels, as it is stored. Frames without anybody are told.
-    Raises InputError for another length or shape, for a clip without anybody in any frame, and for a video of something
-    else than skeletons.
+    Keypoints that name no canvas have the driving video's pixels, as it is stored. Frames without anybody are told,
+    and that there are others than the chosen one. Raises InputError for another length or shape, for a clip without
+    the chosen one in any frame, for a choice in a video of skeletons, and for a video of something else.
     """
     check_length("pose", pose.path, len(pose), target)
     if pose.video is not None:
+        if choice != Choice():
+            raise InputError(
+                f"{pose.path} is a video of skeletons, where {choice} cannot be told: give --pose keypoints"
+            )
         check_shape(pose.path, pose.size, target)
         return _video_skeletons(pose, target), None
     canvas = _common_canvas(pose, target)
     people = parse_poses(list(fitted(pose.keypoints, target.count)), *target.size, canvas)
     _tell_points_outside(pose.path, people, target.size)
     if not pose.perceived:
-        _tell_nobody(pose.path, [not any(_has_points(person) for person in persons) for persons in people])
+        people = _chosen(pose.path, people, choice, target.size)
     return packed(_drawn(people, target.size)), people
+
+
+def _chosen(path: Path, people: list[list[Pose]], choice: Choice, size: Size) -> list[list[Pose]]:
+    """One person of every frame, or nobody; what is left out is told. Raises InputError where it is everything."""
+    most = max(len(persons) for persons in people)
+    _tell_nobody(path, [not any(person.has_points for person in persons) for persons in people])
+    chosen = one_person(people, choice, size)
+    missing = [
+        not persons and any(person.has_points for person in all_) for persons, all_ in zip(chosen, people, strict=True)
+    ]
+    if not any(chosen):
+        raise InputError(f"{choice} is in no frame of {path}, which shows up to {most}: choose another with --person")
+    if most > 1:
+        logger.info("%s shows up to %d people: %s is followed (--person N, or X,Y)", path, most, choice)
+    if any(missing):
+        where = frame_numbers(np.flatnonzero(missing))
+        logger.warning(
+            "%s is not among the people in %s of %s: nothing drives the character there", choice, where, path
+        )
+    return chosen
 
 
 def _drawn(people: Sequence[Sequence[Pose]], size: Size) -> Iterator[np.ndarray]:
@@ -117,10 +147,6 @@ def _common_canvas(pose: PoseFile, target: Target) -> tuple[float, float] | None
             *(pose.path, what, where, *canvas),
         )
     return canvas
-
-
-def _has_points(person: Pose) -> bool:
-    return any(part[:, 2].any() for part in (person.body, person.left_hand, person.right_hand, person.face))
 
 
 def _tell_nobody(path: Path, empty: Sequence[bool]) -> None:

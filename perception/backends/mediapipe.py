@@ -1,7 +1,4 @@
-"""Whole-body poses and a mask of one person by MediaPipe's graphs on LiteRT, on one thread of a CPU.
-
-Gap: one person is followed, the largest where nobody is followed yet; others are not told.
-"""
+"""Whole-body poses and a mask of one person of several by MediaPipe's graphs on LiteRT, on one thread of a CPU."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import numpy as np
 from ...errors import InputError
 from ...media.pose import PARTS, Pose
 from ...weights.installed import read_installed, why_missing
+from ..follow import Follower
 from . import mediapipe_files as files
 from .litert import Graph, why_no_litert
 from .mediapipe_body import Body, BodyTracker
@@ -40,12 +38,12 @@ class MediaPipePose:
         """Why it cannot be used here, in one line with the fix; None where it can."""
         return why_no_litert() or why_missing(files.MEDIAPIPE)
 
-    def estimate(self, frames: Iterable[np.ndarray]) -> Iterator[PersonInFrame]:
+    def estimate(self, frames: Iterable[np.ndarray], follow: Follower | None = None) -> Iterator[PersonInFrame]:
         """See `PoseEstimator`. Raises InputError, before the first frame is read, where it is not available."""
         reason = self.available()
         if reason is not None:
             raise InputError(reason)
-        body = BodyTracker(_graph(files.POSE_DETECTOR), _graph(*self._bodies))
+        body = BodyTracker(_graph(files.POSE_DETECTOR), _graph(*self._bodies), follow or Follower())
         hands = HandTracker(_graph(files.PALM_DETECTOR), _graph(files.HAND))
         face = FaceTracker(_graph(files.FACE_DETECTOR), _graph(files.FACE))
         return (_person(_checked(frame), body, hands, face) for frame in frames)
