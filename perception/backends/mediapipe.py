@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...media.pose import PARTS, Pose
 from ...weights.installed import read_installed, why_missing
 from ..follow import Follower
+from ..guided_filter import guided_filter
 from . import mediapipe_files as files
 from .litert import Graph, why_no_litert
 from .mediapipe_body import Body, BodyTracker
@@ -70,7 +71,7 @@ def _person(
     found = _points(body, hands, mesh)
     height, width = frame.shape[:2]
     pose = Pose(**{part: counted(points, width, height) for part, points in found.items()})
-    return PersonInFrame(pose, body.mask, {part: points[:, 2] for part, points in found.items()})
+    return PersonInFrame(pose, guided_filter(frame, body.mask), {part: points[:, 2] for part, points in found.items()})
 
 
 def _points(body: Body, hands: list[Hand | None], mesh: np.ndarray | None) -> dict[str, np.ndarray]:
