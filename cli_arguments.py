@@ -111,6 +111,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     inputs.add_argument("--object-mask", type=Path, metavar="V", help="white on objects it touches (optional)")
     _add_person(inputs)
     inputs.add_argument(
+        "--crop-to-person",
+        action=argparse.BooleanOptionalAction,
+        help="work on a steady window around the person, brought to --size, and put the result back at full size "
+        "(default: where the person is small in the picture)",
+    )
+    inputs.add_argument(
         "--hand-sharpness",
         metavar="TEXT",
         help='"measured" in the driving video, or what is asked for: "both sharp; left 0-24 blurred; right 30- 0.3" '

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -58,11 +59,22 @@ def parse_choice(text: str, size: tuple[int, int]) -> Choice:
     return Choice(point=(x, y))
 
 
-class Follower:
-    """Goes through one clip once and remembers one person's box, speed and colours.
+class Follow(Protocol):
+    """Says who of the people of the next frame is meant, and how many there were at most."""
 
-    most: people in the frame that showed the most of them so far.
-    """
+    choice: Choice
+    most: int
+
+    def __call__(self, frame: np.ndarray | None, boxes: np.ndarray, size: tuple[int, int] | None = None) -> int | None:
+        """The index of the person's box in the next frame, None where they are not seen or not chosen yet.
+
+        frame: uint8 (H, W, 3) RGB; None: boxes are told apart by their places alone. boxes: (N, 4) left, top, right
+        and bottom in pixels. size: (width, height) of the picture where there is no frame.
+        """
+
+
+class Follower:
+    """A `Follow` that goes through one clip once and remembers one person's box, speed and colours."""
 
     def __init__(self, choice: Choice = Choice()):  # noqa: B008 - frozen
         self.choice, self.most = choice, 0
@@ -71,11 +83,7 @@ class Follower:
         self._speed, self._unseen = np.zeros(2), 0
 
     def __call__(self, frame: np.ndarray | None, boxes: np.ndarray, size: tuple[int, int] | None = None) -> int | None:
-        """The index of the person's box in the next frame, None where they are not seen or not chosen yet.
-
-        frame: uint8 (H, W, 3) RGB; None: boxes are told apart by their places alone. boxes: (N, 4) left, top, right
-        and bottom in pixels. size: (width, height) of the picture where there is no frame.
-        """
+        """See `Follow`."""
         self.most = max(self.most, len(boxes))
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         colours = [None if frame is None else _colours(frame, box) for box in boxes]
@@ -125,6 +133,27 @@ class Follower:
         if colours is not None:
             self._colours = colours if self._colours is None else (1 - LEARNS) * self._colours + LEARNS * colours
         self._box, self._unseen = box, 0
+
+
+class Along:
+    """A `Follow` that takes the one nearest to where the person is known to be, frame by frame.
+
+    boxes: (F, 4) as the follower's, NaN where nobody is known to be.
+    """
+
+    def __init__(self, boxes: np.ndarray):
+        self.choice, self.most = Choice(), 0
+        self._known = iter(boxes)
+
+    def __call__(self, frame: np.ndarray | None, boxes: np.ndarray, size: tuple[int, int] | None = None) -> int | None:
+        """See `Follow`."""
+        self.most = max(self.most, len(boxes))
+        known = next(self._known)
+        if len(boxes) == 0 or not np.isfinite(known).all():
+            return None
+        away = np.linalg.norm(_middle(boxes) - _middle(known[None]), axis=1)
+        index = int(np.argmin(away))
+        return index if away[index] <= REACH * max(known[3] - known[1], 1) else None
 
 
 def _middle(boxes: np.ndarray) -> np.ndarray:

@@ -10,15 +10,16 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
-from ..media import Pose, Video, open_video, read_image
+from ..media import Clip, Pose, Video, open_video, read_image
 from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from ..perception.follow import LARGEST, parse_choice
+from ..perception.person_crop import PersonCrop
 from .conditions import DrivingConditions
-from .fitting import Size, Target, working_size
+from .fitting import Size, Target, tell_squeezing, working_size
 from .mask_input import read_mask_of, read_objects, read_structured_depth
-from .perceived import Perceived, default_estimator, perceive
-from .pose_input import PoseFile, open_pose, read_skeletons
+from .person_input import CropWish, PersonInput, given_person, perceived_person
+from .pose_input import PoseFile, open_pose
 from .reference_picture import fit_reference, studio
 from .streams import LazyFrames, ReadAgain
 
@@ -49,6 +50,7 @@ class InputFiles:
     size: (width, height) in pixels that everything is brought to; None: the driving video's own.
     hand_sharpness: MEASURED, or requests as in `perception.override_sharpness`; None: the model is not told.
     person: who of several people is meant, `perception.follow.parse_choice`, in the driving video's pixels.
+    crop_to_person: work on a window around the person, None: where they are small, see `person_crop`.
     """
 
     reference: Path
@@ -60,6 +62,7 @@ class InputFiles:
     size: tuple[int, int] | None = None
     hand_sharpness: str | None = None
     person: str = LARGEST
+    crop_to_person: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Inputs:
 
     picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
     times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
+    crop, video: where the conditions are a window of the driving video: which one, and the whole video.
     """
 
     reference: Tensor
@@ -75,6 +79,8 @@ class Inputs:
     fps: float
     picture: Tensor | None = None
     times: np.ndarray | None = None
+    crop: PersonCrop | None = None
+    video: Video | None = None
 
 
 def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
@@ -99,36 +105,38 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     pose = None if files.pose is None else open_pose(files.pose)
     target = _target(files, video, pose, config)
     picture = read_image(files.reference)
-    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
-    choice = parse_choice(files.person, target.size if video is None else video.size)
-    perceived = _perceived(video, files) if pose is None else None
-    pose = pose or PoseFile(video.path, video.size, video.fps, keypoints=perceived.keypoints, perceived=True)
-    skeletons, people = read_skeletons(pose, target, choice)
-    characters = perceived.mask_at(target.size) if perceived is not None and files.mask is None else None
-    driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(video, target.size)
+    fit_reference(
+        picture, target.size, config.size_multiple, f"the reference {files.reference}"
+    )  # told before the work
+    seen = _person(files, video, pose, target, config)
+    target, shown = seen.target, seen.video
+    whole = pose.size if video is None else video.size
+    if whole is not None and target.crop is None:
+        tell_squeezing(target.size, whole, target.path, config.size_multiple)
+    driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(shown, target.size)
+    blur_in = None if video is None else driving
     conditions = DrivingConditions(
         driving=driving,
-        mask=read_mask_of(files.mask, skeletons, target, pose.path, characters),
-        skeleton=skeletons,
-        depth=read_structured_depth(files.depth, skeletons, target),
+        mask=read_mask_of(files.mask, seen.skeletons, target, seen.path, seen.mask),
+        skeleton=seen.skeletons,
+        depth=read_structured_depth(files.depth, seen.skeletons, target),
         object_mask=read_objects(files.object_mask, target),
-        blur=_hand_maps(files, people, None if video is None else driving, target.size, config.pose.typical_sharpness),
+        blur=_hand_maps(files, seen.people, blur_in, target.size, config.pose.typical_sharpness),
     )
+    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
     if video is None:
         return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
-    return Inputs(reference, conditions, video.fps, picture, video.times)
+    return Inputs(reference, conditions, video.fps, picture, video.times, target.crop, video)
 
 
-def _perceived(video: Video, files: InputFiles) -> Perceived:
-    """Pose and mask of the person of a driving video without a pose. Raises InputError as `perceive`."""
-    estimator = default_estimator()
-    reason = estimator.available()
-    if reason is not None:
-        raise InputError(
-            f"no --pose, and no pose.json beside {video.path}, whose person cannot be found, either: {reason}, or give "
-            "--pose POSE.json or a skeleton video"
-        )
-    return perceive(video, estimator, ("pose", "mask") if files.mask is None else ("pose",), files.person)
+def _person(
+    files: InputFiles, video: Video | None, pose: PoseFile | None, target: Target, config: ModelConfig
+) -> PersonInput:
+    choice = parse_choice(files.person, target.size if video is None else video.size)
+    wish = CropWish(files.crop_to_person, files.size, config.size_multiple)
+    if pose is None:
+        return perceived_person(video, target, choice, wish, with_mask=files.mask is None)
+    return given_person(pose, video, target, choice, wish)
 
 
 def _target(files: InputFiles, video: Video | None, pose: PoseFile | None, config: ModelConfig) -> Target:
@@ -139,7 +147,7 @@ def _target(files: InputFiles, video: Video | None, pose: PoseFile | None, confi
     return Target(files.driving, len(video), size, (video.size, video.stored_size))
 
 
-def _again(video: Video, size: Size) -> ReadAgain:
+def _again(video: Clip, size: Size) -> ReadAgain:
     return ReadAgain(len(video), size, lambda start: video.frames(size, start))
 
 

@@ -83,7 +83,7 @@ def read_planes(option: str, path: Path, target: Target) -> Iterator[Tensor]:
 
 
 def _checked(option: str, clip: Clip, target: Target) -> Iterator[Tensor]:
-    for index, plane in enumerate(clip.frames(target.size)):
+    for index, plane in enumerate(target.clip(clip).frames(target.size)):
         if not np.isfinite(plane).all():
             raise InputError(
                 f"--{option} {clip.path} has NaN or infinite values in frame {index}: give finite values from 0 to 1"

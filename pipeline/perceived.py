@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ..atomic import atomic_folder
 from ..errors import InputError
-from ..media import Video, open_video, resize, to_uint8, write_lossless, write_pose
+from ..media import Clip, open_video, resize, to_uint8, write_lossless, write_pose
 from ..media.outputs import check_folder, check_output
 from ..perception.backends import POSE_ESTIMATORS, PoseEstimator
-from ..perception.follow import LARGEST, Choice, Follower, parse_choice
+from ..perception.follow import LARGEST, Choice, Follow, Follower, parse_choice
 from ..perception.people import SteadyPerson
 from .fitting import Size, frame_numbers
 from .streams import LazyFrames, packed
@@ -51,17 +51,17 @@ class Perceived:
 
 
 def perceive(
-    video: Video, estimator: PoseEstimator, what: Collection[str] = tuple(FILES), person: str = LARGEST
+    video: Clip, estimator: PoseEstimator, what: Collection[str] = tuple(FILES), follow: Follow | None = None
 ) -> Perceived:
     """Find one person of a video in one pass: poses are kept, masks packed, frames not.
 
-    what: keys of FILES, what it is done for. person: see `parse_choice`, in the video's pixels. Tells what is done and
-    by which model, whether there were others, which short gaps were filled, and where there is nobody. Raises
-    InputError where the estimator cannot be used, and where the person is in no frame.
+    what: keys of FILES, what it is done for. follow: says who is meant, None: the largest. Tells what is done and by
+    which model, whether there were others, which short gaps were filled, and where there is nobody. Raises InputError
+    where the estimator cannot be used, and where the person is in no frame.
     """
     size = seen_size(video.size)
     steady, keypoints = SteadyPerson(video.fps), []
-    follow = Follower(parse_choice(person, video.size))
+    follow = follow or Follower()
     found = estimator.estimate(video.frames(size), follow)
     parts = " and ".join(part for part in FILES if part in what)
     logger.info("%s finds the person of %s: %s, looked at in %dx%d", estimator.name, video.path, parts, *size)
@@ -88,7 +88,7 @@ def perceive(
     return Perceived(keypoints, mask)
 
 
-def _nobody(model: str, video: Video, follow: Follower) -> str:
+def _nobody(model: str, video: Clip, follow: Follow) -> str:
     if follow.most and follow.choice != Choice():
         return (
             f"{follow.choice} is in no frame of {video.path}, where {model} finds up to {follow.most}: give --person "
@@ -103,8 +103,8 @@ def _nobody(model: str, video: Video, follow: Follower) -> str:
 def perceive_files(driving: Path, out: Path, what: Collection[str] = tuple(FILES), person: str = LARGEST) -> Path:
     """Write what is perceived of a video into a folder, whole or not at all, as a scene folder holds it.
 
-    what: keys of FILES. person: see `perceive`. Files in `out` are replaced only where they are this function's own.
-    Raises InputError as `perceive`, and for a place that cannot be written.
+    what: keys of FILES. person: see `parse_choice`, in the video's pixels. Files in `out` are replaced only where they
+    are this function's own. Raises InputError as `perceive`, and for a place that cannot be written.
     """
     names = [FILES[part] for part in FILES if part in what]
     check_folder(out, names, MARK)
@@ -112,7 +112,7 @@ def perceive_files(driving: Path, out: Path, what: Collection[str] = tuple(FILES
         check_output(out / name, {"--driving": driving})
     video = open_video(driving)
     estimator = default_estimator()
-    perceived = perceive(video, estimator, what, person)
+    perceived = perceive(video, estimator, what, Follower(parse_choice(person, video.size)))
     with atomic_folder(out) as temporary:
         if "pose" in what:
             write_pose(temporary / FILES["pose"], perceived.keypoints)

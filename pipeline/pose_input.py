@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..media import Pose, Video, holds_poses, open_video, parse_poses, read_pose
+from ..media import Clip, Pose, holds_poses, open_video, parse_poses, read_pose
 from ..media.pose_files import canvas_of
 from ..media.pose_points import SCORE_THRESHOLD
 from ..media.sources import FOLDER_FPS
@@ -39,7 +39,7 @@ class PoseFile:
     size: Size | None
     fps: float
     keypoints: list[dict] | None = None
-    video: Video | None = None
+    video: Clip | None = None
     perceived: bool = False
 
     def __len__(self) -> int:
@@ -75,13 +75,13 @@ def read_skeletons(
                 f"{pose.path} is a video of skeletons, where {choice} cannot be told: give --pose keypoints"
             )
         check_shape(pose.path, pose.size, target)
-        return _video_skeletons(pose, target), None
+        return video_skeletons(pose, target), None
     canvas = _common_canvas(pose, target)
     people = parse_poses(list(fitted(pose.keypoints, target.count)), *target.size, canvas)
     _tell_points_outside(pose.path, people, target.size)
     if not pose.perceived:
         people = _chosen(pose.path, people, choice, target.size)
-    return packed(_drawn(people, target.size)), people
+    return drawn(people, target.size), people
 
 
 def _chosen(path: Path, people: list[list[Pose]], choice: Choice, size: Size) -> list[list[Pose]]:
@@ -104,12 +104,18 @@ def _chosen(path: Path, people: list[list[Pose]], choice: Choice, size: Size) ->
     return chosen
 
 
-def _drawn(people: Sequence[Sequence[Pose]], size: Size) -> Iterator[np.ndarray]:
-    for part in chunks(len(people), CHUNK):
-        yield from draw_skeleton(people[part], *size)
+def drawn(people: Sequence[Sequence[Pose]], size: Size) -> LazyFrames:
+    """The skeleton pictures (F, height, width, 3) 0…1 of people in pixels of a picture of size (width, height)."""
+
+    def pictures() -> Iterator[np.ndarray]:
+        for part in chunks(len(people), CHUNK):
+            yield from draw_skeleton(people[part], *size)
+
+    return packed(pictures())
 
 
-def _video_skeletons(pose: PoseFile, target: Target) -> LazyFrames:
+def video_skeletons(pose: PoseFile, target: Target) -> LazyFrames:
+    """The pictures of a video of drawn skeletons. Raises InputError for a video of something else, or of nobody."""
     look = SkeletonLook()
 
     def pictures() -> Iterator[np.ndarray]:

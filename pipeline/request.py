@@ -20,6 +20,7 @@ from .animate import Settings, decoded, sample_latents
 from .conditions import DrivingConditions
 from .inputs import InputFiles, Inputs, open_inputs, with_neighbours
 from .paste_back import paste_back, pasted_back
+from .uncrop import uncropped
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -102,9 +103,17 @@ def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress:
     inputs = open_inputs(files, read_config(settings.checkpoint))
     drawing = draw(inputs, settings, progress)
     write = write_lossless if out.suffix.lower() == ".mkv" else write_video
-    write(out, drawing.frames(settings.paste_back), inputs.fps, sound_of=files.driving, times=inputs.times)
+    frames = in_the_whole_picture(drawing.frames(settings.paste_back), inputs)
+    write(out, frames, inputs.fps, sound_of=files.driving, times=inputs.times)
     height, width = inputs.conditions.size
-    return Written(out, inputs.conditions.frames, (width, height))
+    return Written(out, inputs.conditions.frames, (width, height) if inputs.crop is None else inputs.crop.picture)
+
+
+def in_the_whole_picture(frames: Iterator[Tensor], inputs: Inputs) -> Iterator[Tensor]:
+    """The result's frames as they are, or put back where the inputs are a window of the driving video."""
+    if inputs.crop is None:
+        return frames
+    return uncropped(frames, inputs.conditions.driving, inputs.video.frames(), inputs.crop)
 
 
 def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Animation:

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import InputError
 from ...media.pose import PARTS, Pose
 from ...weights.installed import read_installed, why_missing
-from ..follow import Follower
+from ..follow import Follow, Follower
 from ..guided_filter import guided_filter
 from . import mediapipe_files as files
 from .litert import Graph, why_no_litert
@@ -39,7 +39,7 @@ class MediaPipePose:
         """Why it cannot be used here, in one line with the fix; None where it can."""
         return why_no_litert() or why_missing(files.MEDIAPIPE)
 
-    def estimate(self, frames: Iterable[np.ndarray], follow: Follower | None = None) -> Iterator[PersonInFrame]:
+    def estimate(self, frames: Iterable[np.ndarray], follow: Follow | None = None) -> Iterator[PersonInFrame]:
         """See `PoseEstimator`. Raises InputError, before the first frame is read, where it is not available."""
         reason = self.available()
         if reason is not None:

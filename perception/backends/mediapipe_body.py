@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..follow import Follower
+from ..follow import Follow
 from .crops import Crop, upright, whole
 from .detection import Detection, Detector, sigmoid
 from .litert import Graph
@@ -41,7 +41,7 @@ class Body:
 class BodyTracker:
     """Follows one person of several. Between frames it keeps one square, and what the follower keeps."""
 
-    def __init__(self, detector: Graph, landmarks: Graph, follow: Follower):
+    def __init__(self, detector: Graph, landmarks: Graph, follow: Follow):
         self._detect = Detector(detector, STRIDES, signed=True)
         self._graph, self._follow = landmarks, follow
         self._crop: Crop | None = None
@@ -65,10 +65,24 @@ class BodyTracker:
         tracked = [] if self._crop is None else [self._crop]
         if tracked and not self._others and self._frame % LOOKS_AROUND_EVERY:
             return tracked
-        seen = [_square(person) for person in self._detect(picture_HWC, whole(picture_HWC))]
+        seen = self._people(picture_HWC)
         others = [crop for crop in seen if not (tracked and _is_same(crop, tracked[0]))]
         self._others = len(others)
         return tracked + others
+
+    def _people(self, picture_HWC: np.ndarray) -> list[Crop]:
+        """Squares around the people of a picture. Where it seems to show nobody, its parts are searched at times."""
+        found = self._detect(picture_HWC, whole(picture_HWC))
+        if not found and self._crop is None and self._frame % LOOKS_AROUND_EVERY == 0:
+            for parts in (1, 2):
+                found = [person for area in _areas(picture_HWC, parts) for person in self._detect(picture_HWC, area)]
+                if found:
+                    break
+        squares: list[Crop] = []
+        for square in map(_square, sorted(found, key=lambda person: -person.score)):  # areas overlap: once each
+            if not any(_is_same(square, other) for other in squares):
+                squares.append(square)
+        return squares
 
     def _look(self, picture_HWC: np.ndarray, crop: Crop) -> Body | None:
         if crop.side < 1:
@@ -110,6 +124,17 @@ def _square(person: Detection) -> Crop:
 
 def _circle(centre: np.ndarray, rim: np.ndarray) -> Crop:
     return upright(centre, rim, 2 * float(np.linalg.norm(rim - centre)) * PERSON)
+
+
+def _areas(picture_HWC: np.ndarray, parts: int) -> list[Crop]:
+    """Squares, `parts` along the shorter side, that overlap by half and cover a picture."""
+    height, width = picture_HWC.shape[:2]
+    side = min(height, width) / parts
+    middles = [
+        np.linspace(side / 2, length - side / 2, max(1, int(np.ceil(2 * length / side)) - 1))
+        for length in (width, height)
+    ]
+    return [Crop(float(x), float(y), side) for y in middles[1] for x in middles[0]]
 
 
 def _box(crop: Crop) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ...media.pose import PARTS, Pose, to_keypoints
-from ..follow import Follower
+from ..follow import Follow
 
 # Keys of one person's dict: part → the model's own probability of every point; true where no model saw the person.
 REAL_SCORES, FILLED = "inhabit_scores", "inhabit_filled"
@@ -56,7 +56,7 @@ class PoseEstimator(Protocol):
     def available(self) -> str | None:
         """Why it cannot be used here, in one line with the fix; None where it can."""
 
-    def estimate(self, frames: Iterable[np.ndarray], follow: Follower | None = None) -> Iterator[PersonInFrame]:
+    def estimate(self, frames: Iterable[np.ndarray], follow: Follow | None = None) -> Iterator[PersonInFrame]:
         """Frames of one shot, uint8 (H, W, 3) RGB of one size → one result each, as they come. Keeps no frame.
 
         follow: a new one, told of all people in every frame, that says who is meant; None: the largest.
