@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -13,12 +13,12 @@ from .video import Clip
 class CroppedClip(Clip):
     """Every frame's own window of another clip, whatever that holds: pictures, masks or depth.
 
-    clip: of F frames, or of one that holds for all. corners: (F, 2) int, left and top of each frame's window. size:
-    (width, height) of all of them. picture: (width, height) of the frames that these are pixels of; the clip's frames
+    clip: of F frames, or of one that holds for all. corners: left and top of each frame's window. size: (width,
+    height) of all of them. picture: (width, height) of the frames that these are pixels of; the clip's frames
     are brought to it first.
     """
 
-    def __init__(self, clip: Clip, corners: np.ndarray, size: tuple[int, int], picture: tuple[int, int]):
+    def __init__(self, clip: Clip, corners: Sequence[tuple[int, int]], size: tuple[int, int], picture: tuple[int, int]):
         self.path, self.size, self.stored_size = clip.path, size, size
         self.times = clip.times if len(clip) == len(corners) else np.arange(len(corners)) / clip.fps
         self.fps = clip.fps

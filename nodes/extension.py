@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .assemble import InhabitAssembleModel
 from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, InhabitReference
+from .crop import InhabitCropToPerson, InhabitUncrop
 from .folders import register_model_folders
 from .guider import InhabitAnimationGuider
 from .loader import InhabitModelLoader
@@ -39,6 +40,8 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitAnimationGuider,
     InhabitWindowedSampler,
     InhabitPasteBack,
+    InhabitCropToPerson,
+    InhabitUncrop,
 ]
 
 

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..errors import InputError
-from ..media.pose import Pose
+from ..media.arrays import resize
+from ..media.pose import PARTS, Pose, parse_poses, to_keypoints
 
 MARGIN = 0.2  # of the longer side of the person's box, on each side: hair, clothes and what the hands may hold
 STEADY = 1.5  # sizes of the person within which the crop stands still
@@ -22,12 +25,12 @@ WORTH = 64  # pixels of the longer side that a person has at least for a crop to
 
 @dataclass(frozen=True)
 class PersonCrop:
-    """corners (F, 2) int: left and top of every frame's crop; size: its (width, height); picture: that of the clip.
+    """corners: left and top of every frame's crop; size: its (width, height); picture: that of the clip.
 
     All in pixels of the clip. A crop lies inside of the picture.
     """
 
-    corners: np.ndarray
+    corners: tuple[tuple[int, int], ...]
     size: tuple[int, int]
     picture: tuple[int, int]
 
@@ -41,12 +44,38 @@ class PersonCrop:
 
     def window(self, index: int) -> tuple[slice, slice]:
         """Rows and columns of a frame's crop."""
-        left, top = (int(value) for value in self.corners[index])
+        left, top = self.corners[index]
         return slice(top, top + self.size[1]), slice(left, left + self.size[0])
 
-    def keypoints(self, frames: Sequence[dict]) -> list[dict]:
-        """POSE_KEYPOINT frames in pixels of the clip → in pixels of the crop, which becomes their canvas."""
-        return [_moved(frame, corner, self.size) for frame, corner in zip(frames, self.corners, strict=True)]
+
+def cut_to(frames: Tensor, crop: PersonCrop, size: tuple[int, int]) -> Tensor:
+    """Frames (F, H, W) or (F, H, W, 3), 0…1, of the clip → their crops, brought to size (width, height)."""
+    width, height = size
+    cut = [resize(crop.cut(frame.numpy(), index)[None], width, height)[0] for index, frame in enumerate(frames)]
+    return torch.from_numpy(np.stack(cut)).clamp(0, 1)
+
+
+def poses_cut_to(frames: Sequence[dict], crop: PersonCrop, size: tuple[int, int]) -> list[dict]:
+    """POSE_KEYPOINT frames of the clip, in pixels or 0…1 → of their crops, brought to size, which is their canvas."""
+    people = parse_poses(frames, *crop.picture)
+    return [
+        to_keypoints([moved_pose(person, crop, corner, crop.picture, size) for person in persons], *size)
+        for persons, corner in zip(people, crop.corners, strict=True)
+    ]
+
+
+def moved_pose(
+    person: Pose, crop: PersonCrop, corner: tuple[int, int], whole: tuple[int, int], size: tuple[int, int]
+) -> Pose:
+    """A pose in pixels of the whole picture, brought to one size → in pixels of its crop, brought to another."""
+    scale, zoom = np.array(crop.picture) / whole, np.array(size) / crop.size
+    parts = {}
+    for part in PARTS:
+        points = getattr(person, part).copy()
+        there = points[:, 2] > 0
+        points[there, :2] = (points[there, :2] * scale - corner) * zoom
+        parts[part] = points
+    return Pose(**parts)
 
 
 def person_boxes(people: Sequence[Sequence[Pose]]) -> np.ndarray:
@@ -104,7 +133,7 @@ def person_crop(
     middle = (held[:, :2] + held[:, 2:]) / 2
     path = middle if still else _smooth(middle, held, np.array(size), rate)
     corners = np.clip(np.rint(path - np.array(size) / 2), 0, np.array(picture) - size).astype(int)
-    return PersonCrop(corners, size, picture)
+    return PersonCrop(tuple(map(tuple, corners.tolist())), size, picture)
 
 
 def _filled(boxes: np.ndarray) -> np.ndarray:
@@ -136,17 +165,3 @@ def _smooth(middle: np.ndarray, boxes: np.ndarray, size: np.ndarray, rate: float
     path = np.stack([np.convolve(axis, weights / weights.sum(), mode="valid") for axis in padded.T], axis=1)
     room = np.maximum((size - (boxes[:, 2:] - boxes[:, :2])) / 2 - 1, 0)  # a pixel for rounding to whole ones
     return np.clip(path, middle - room, middle + room)
-
-
-def _moved(frame: dict, corner: np.ndarray, size: tuple[int, int]) -> dict:
-    people = [{key: _shifted(key, value, corner) for key, value in person.items()} for person in frame["people"]]
-    return {**frame, "canvas_width": size[0], "canvas_height": size[1], "people": people}
-
-
-def _shifted(key: str, value, corner: np.ndarray):
-    if not key.endswith("_keypoints_2d") or not value:
-        return value
-    points = np.array(value, float).reshape(-1, 3)
-    there = points[:, 2] > 0
-    points[there, :2] -= corner
-    return points.ravel().tolist()

@@ -10,9 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..media import Clip, Pose, Video, parse_poses
-from ..media.pose import PARTS
 from ..perception.follow import Along, Choice, Follow, Follower
-from ..perception.person_crop import PersonCrop, is_small, mask_boxes, person_boxes, person_crop
+from ..perception.person_crop import PersonCrop, is_small, mask_boxes, moved_pose, person_boxes, person_crop
 from ..perception.skeleton import SKELETON_THRESHOLD
 from .fitting import Size, Target, cropped
 from .perceived import Perceived, default_estimator, perceive
@@ -69,7 +68,7 @@ def given_person(pose: PoseFile, video: Video | None, target: Target, choice: Ch
         skeletons = video_skeletons(replace(pose, video=target.clip(pose.video)), target)
     else:
         people = [
-            [_moved(person, crop, corner, whole, target.size) for person in persons]
+            [moved_pose(person, crop, corner, whole, target.size) for person in persons]
             for persons, corner in zip(people, crop.corners, strict=True)
         ]
         skeletons = drawn(people, target.size)
@@ -125,18 +124,6 @@ def _crop(boxes: np.ndarray, video: Video, wish: CropWish) -> PersonCrop | None:
 def _cropped_target(target: Target, crop: PersonCrop, wish: CropWish) -> Target:
     size = wish.size or tuple(nearest_side(side, wish.multiple) for side in crop.size)
     return replace(target, size=size, crop=crop)
-
-
-def _moved(person: Pose, crop: PersonCrop, corner: np.ndarray, whole: Size, size: Size) -> Pose:
-    """A pose in pixels of the whole picture at one size → in pixels of its crop, brought to `size`."""
-    scale, zoom = _scale(whole, crop.picture)[:2], _scale(crop.size, size)[:2]
-    parts = {}
-    for part in PARTS:
-        points = getattr(person, part).copy()
-        there = points[:, 2] > 0
-        points[there, :2] = (points[there, :2] * scale - corner) * zoom
-        parts[part] = points
-    return Pose(**parts)
 
 
 def _scale(one: Size, other: Size) -> np.ndarray:

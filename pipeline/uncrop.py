@@ -47,8 +47,9 @@ def _border(crop: PersonCrop) -> Tensor:
     """
     width, height = crop.size
     reach = max(1, round(FEATHER * min(crop.size)))
-    left, top = (bool((crop.corners[:, axis] == 0).all()) for axis in (0, 1))
-    right, bottom = (bool((crop.corners[:, axis] + crop.size[axis] == crop.picture[axis]).all()) for axis in (0, 1))
+    corners = torch.tensor(crop.corners)
+    left, top = (corners == 0).all(dim=0).tolist()
+    right, bottom = (corners + torch.tensor(crop.size) == torch.tensor(crop.picture)).all(dim=0).tolist()
     return _ramp(height, reach, top, bottom)[:, None] * _ramp(width, reach, left, right)[None]
 
 

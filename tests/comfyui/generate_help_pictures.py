@@ -24,9 +24,12 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
+from inhabit.perception.person_crop import PersonCrop, cut_to, mask_boxes, person_crop
 from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.pipeline.paste_back import paste_back
+from inhabit.pipeline.reference_picture import studio
+from inhabit.pipeline.uncrop import put_back
 from inhabit.sampling.reference_noise import diffuse_reference
 from inhabit.sampling.schedules import alphas_cumprod, trailing_timesteps
 from inhabit.sampling.windows import step_windows
@@ -34,6 +37,7 @@ from inhabit.scenes import render_scene
 from inhabit.weights import BUNDLED, load, load_codec, read_config
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional
 
 FOLDER = Path(__file__).resolve().parents[2] / "web" / "docs" / "img"
 CELL, GAP, LABEL = 176, 8, 20  # pixels
@@ -368,6 +372,45 @@ def paste_back_picture() -> Image.Image:
     )
 
 
+def wide_clip() -> tuple[Tensor, Tensor, PersonCrop]:
+    """A small character in a large room, its mask there, and the crop around the character."""
+    scene, side = clip("walk"), 2 * SIZE
+    place = (SIZE - 16, 16, side - SIZE - 20, 20)  # left, right, top, bottom
+    character = functional.pad(scene.character, place)
+    puppet = functional.pad(scene.driving.permute(0, 3, 1, 2), place).permute(0, 2, 3, 1)
+    frame = torch.lerp(studio(side, side), puppet, character.unsqueeze(-1))
+    return frame, character, person_crop(mask_boxes(character.numpy()), (side, side), 24, 1.0)
+
+
+def outlined(picture: Tensor, crop: PersonCrop, index: int) -> Tensor:
+    rows, columns = crop.window(index)
+    shown = picture.clone()
+    for edge in (rows.start, rows.stop - 2):
+        shown[edge : edge + 2, columns] = torch.tensor([1.0, 0.2, 0.2])
+    for edge in (columns.start, columns.stop - 2):
+        shown[rows, edge : edge + 2] = torch.tensor([1.0, 0.2, 0.2])
+    return shown
+
+
+def crop_to_person() -> Image.Image:
+    frame, character, crop = wide_clip()
+    window = cut_to(frame, crop, (128, 128))
+    return grid(
+        [("image, and where the window is", outlined(frame[12], crop, 12))],
+        [("image", window[12]), ("mask", cut_to(character, crop, (128, 128))[12])],
+    )
+
+
+def uncrop() -> Image.Image:
+    frame, character, crop = wide_clip()
+    result = cut_to(frame, crop, (128, 128))[12].flip(-1)
+    mask = cut_to(character, crop, (128, 128))[12]
+    return grid(
+        [("result", result), ("mask", mask)],
+        [("image, with the result in it", put_back(result, mask, frame[12], crop, 12))],
+    )
+
+
 PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitModelLoader": model_loader,
     "InhabitAssembleModel": assemble_model,
@@ -388,6 +431,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitAnimationGuider": animation_guider,
     "InhabitWindowedSampler": windowed_sampler,
     "InhabitPasteBack": paste_back_picture,
+    "InhabitCropToPerson": crop_to_person,
+    "InhabitUncrop": uncrop,
 }
 
 

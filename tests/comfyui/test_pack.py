@@ -92,6 +92,11 @@ CONTRACT = {
         ],
         ["LATENT"],
     ),
+    "InhabitCropToPerson": (
+        ["IMAGE", "INT", "INT", "FLOAT", "POSE_KEYPOINT", "MASK", "MASK", "IMAGE", "FLOAT"],
+        ["IMAGE", "INHABIT_CROP", "POSE_KEYPOINT", "MASK", "MASK", "IMAGE"],
+    ),
+    "InhabitUncrop": (["IMAGE", "IMAGE", "INHABIT_CROP", "MASK"], ["IMAGE"]),
 }
 
 

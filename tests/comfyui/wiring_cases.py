@@ -24,6 +24,10 @@ IMAGES = [
     ("InhabitObjects", "driving"),
     ("InhabitPasteBack", "result"),
     ("InhabitPasteBack", "driving"),
+    ("InhabitCropToPerson", "image"),
+    ("InhabitCropToPerson", "depth"),
+    ("InhabitUncrop", "result"),
+    ("InhabitUncrop", "image"),
 ]
 ALONE = [("InhabitReference", "image"), ("InhabitReference", "driving")]
 MASKS = [
