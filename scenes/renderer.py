@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .drawing import Canvas
 from .environment import make_backdrop, make_plate
 from .motion import FPS, KINDS, idle_controls, make_controls
 from .objects import make_thing
+from .own_body import own_points
 from .puppet import Puppet
 from .scene import HELD_OUT_SEED, Frame, Scene
 
@@ -227,8 +229,28 @@ class SceneRenderer:
             raise InputError(f"frame is {index}; use 0…{self.frames - 1}")
         return body.keypoints(self._points[index], self.width, self.height)
 
+    def own_pose(self, index: int, identity: str = "B") -> dict:
+        """POSE_KEYPOINT dict of one frame of a character with the bones of its reference picture, see `own_body`.
+
+        No picture shows it: in the target B stands on A's joints. It is what retargeting is measured against.
+        """
+        self._character(identity)
+        if not 0 <= index < self.frames:
+            raise InputError(f"frame is {index}; use 0…{self.frames - 1}")
+        return body.keypoints(self._own_points(identity)[index], self.width, self.height)
+
+    @cache  # noqa: B019, of a renderer that lives as long as its scene is used
+    def _own_points(self, identity: str) -> np.ndarray:
+        rig = body.make_rig(self._reference_rng(identity))
+        moments = np.arange(self.frames) / FPS
+        controls = make_controls(self.kind, [self.seed, self._kind, _STREAMS["motion"], 1], moments)
+        return body.project(own_points(self._rig, rig, controls), self._unit, (self._centre, self._ground))
+
+    def _reference_rng(self, identity: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self._kind, _STREAMS["reference"], _STREAMS[identity]])
+
     def _reference_points(self, identity: str) -> tuple[np.ndarray, float, float]:
-        rng = np.random.default_rng([self.seed, self._kind, _STREAMS["reference"], _STREAMS[identity]])
+        rng = self._reference_rng(identity)
         rig = body.make_rig(rng)
         points = body.solve(rig, idle_controls(rng))[0]
         unit = 0.85 * min(self.height, 2.0 * self.width) * rng.uniform(0.98, 1.0)

@@ -1,0 +1,105 @@
+"""One person's poses with another one's bones, in the same place: feet stay on the ground, hands on what they hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from ..media.pose import PARTS, Pose
+from .body_transfer import transfer
+from .contacts import find_contacts
+from .proportions import (
+    HEAD,
+    HEAD_POINTS,
+    USUAL,
+    WRISTS,
+    Proportions,
+    Ratios,
+    Skeleton,
+    compare,
+    measure,
+    skeleton,
+    unforeshortened,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def retarget(
+    people: Sequence[Sequence[Pose]], reference: Pose, objects: Iterable[np.ndarray] | None = None
+) -> list[list[Pose]]:
+    """Give the first person of every frame the reference's bones, head and hands. Others stay as they are.
+
+    people: the people of every frame of one shot, in pixels. reference: a pose of the other character, from one picture
+    in any pixels, best standing and seen from the front. objects: a mask (H, W), 0…1, a frame, of what hands hold.
+    The reference becomes as tall as the person, with its own proportions. Kept where they are: feet, hands that touch
+    an object, the seat of somebody who sits. Kept with each other: a hand and the face that it touches, both hands that
+    touch. A free hand stays where it was from its shoulder. Points that are missing stay missing.
+    Raises InputError where the reference or the clip shows too little to compare.
+    """
+    result = [list(persons) for persons in people]
+    frames = [index for index, persons in enumerate(people) if persons and _is_seen(persons[0])]
+    if not frames:
+        return result
+    person, other = skeleton([people[index][0] for index in frames]), measure(skeleton([reference]))
+    lengths = unforeshortened(measure(person))
+    size = _size(lengths, "the poses show neither hips nor shoulders beside the neck: give poses of a whole upper body")
+    _size(other, "the reference's pose shows neither hips nor shoulders beside the neck: give a picture of its body")
+    ratios = compare(lengths, other)
+    if objects is not None:
+        objects = _chosen(objects, frames, len(people))
+    contacts = find_contacts(person, size, objects)
+    places = transfer(person, lengths, ratios, contacts)
+    logger.info("retargeted to the reference's body: %s", _told(ratios))
+    for index, place, joints in zip(frames, places, person.joints, strict=True):
+        result[index][0] = _dressed(people[index][0], place, joints, ratios)
+    return result
+
+
+def _is_seen(pose: Pose) -> bool:
+    return bool(pose.body[:, 2].any())
+
+
+def _chosen(objects: Iterable[np.ndarray], frames: list[int], count: int) -> Iterator[np.ndarray]:
+    """The masks of those frames. Raises InputError for another number of masks than frames in the clip."""
+    wanted, number = set(frames), 0
+    for number, mask in enumerate(objects, start=1):
+        if number - 1 in wanted:
+            yield mask
+    if number != count:
+        raise InputError(f"the objects' mask has {number} frames but the poses have {count}; give both as many")
+
+
+def _size(lengths: Proportions, fault: str) -> float:
+    """Pixels from the hips to the neck. Raises InputError, the fault, where nothing tells them."""
+    for name, times in (("torso", 1.0), ("shoulder", USUAL["torso"] / USUAL["shoulder"])):
+        if np.isfinite(lengths.bones[name]):
+            return times * lengths.bones[name]
+    raise InputError(fault)
+
+
+def _told(ratios: Ratios) -> str:
+    bones = [f"{name.replace('_', ' ')} ×{ratio:.2f}" for name, ratio in ratios.bones.items()]
+    return ", ".join([*bones, f"head ×{ratios.head:.2f}", f"hands ×{ratios.hand:.2f}"])
+
+
+def _dressed(pose: Pose, places: np.ndarray, joints: np.ndarray, ratios: Ratios) -> Pose:
+    """A pose on the solved places (20, 2) of joints (20, 3): face and hands as they are, in the other's size."""
+    body = pose.body.copy()
+    body[:, :2] = places[: len(body)]
+    head = list(HEAD_POINTS)
+    body[head, :2] = _resized(pose.body[head], joints[HEAD, :2], places[HEAD], ratios.head)
+    parts = {"body": body, "face": pose.face.copy()}
+    parts["face"][:, :2] = _resized(pose.face, joints[HEAD, :2], places[HEAD], ratios.head)
+    for name, wrist in zip(("right_hand", "left_hand"), WRISTS, strict=True):
+        hand = getattr(pose, name).copy()
+        hand[:, :2] = _resized(hand, joints[wrist, :2], places[wrist], ratios.hand)
+        parts[name] = hand
+    return Pose(**{part: np.where(parts[part][:, 2:] > 0, parts[part], getattr(pose, part)) for part in PARTS})
+
+
+def _resized(points: np.ndarray, start: np.ndarray, end: np.ndarray, ratio: float) -> np.ndarray:
+    return end + ratio * (points[:, :2] - start)
