@@ -38,6 +38,24 @@ def transfer(person: Skeleton, lengths: Proportions, ratios: Ratios, contacts: C
     return places
 
 
+def hand_turns(person: Skeleton, places: np.ndarray, lengths: Proportions, contacts: Contacts) -> np.ndarray:
+    """(2, F) radians by which the hands turn, right and left: a free hand with its forearm, one that touches not at all.
+
+    places (F, 20, 2): of the joints. A forearm that points to the camera tells no direction.
+    """
+    longest = np.nan_to_num(lengths.bones["forearm"], nan=np.inf)
+    touching = np.maximum(np.maximum(contacts.objects, contacts.face), contacts.together)
+    turns = np.zeros_like(touching)
+    for side, (elbow, wrist) in enumerate(((3, 4), (6, 7))):
+        before = person.joints[:, wrist, :2] - person.joints[:, elbow, :2]
+        after = places[:, wrist] - places[:, elbow]
+        turn = np.arctan2(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0], (before * after).sum(axis=1))
+        told = np.clip(2 * np.minimum(*(np.linalg.norm(way, axis=1) for way in (before, after))) / longest, 0, 1)
+        seen = (person.joints[:, [elbow, wrist], 2] > 0).all(axis=1)
+        turns[side] = turn * told**2 * seen * (1 - touching[side])
+    return turns
+
+
 class _Wishes:
     def __init__(self, person: Skeleton, lengths: Proportions, ratios: Ratios, contacts: Contacts):
         self._person, self._ratios, self._contacts = person, ratios, contacts

@@ -31,10 +31,12 @@ JAW_ENDS = (0, 16)  # of the face; their middle stays where it is when the head 
 EYES, NOSE_AND_LIP = slice(36, 48), (33, 51)  # of the face; no expression moves them far
 PALM = (0, 5, 9, 13, 17)  # of a hand
 LEGS = ((8, 10), (11, 13))
-STANDING_LEG = 0.9
+STANDING_LEG = 0.95
+FACE = .8
 LONGEST = 0.95  # quantile of the lengths that are seen
-STANDING = ("torso", "neck")  # what stands on top of each other, above the legs
-KNEE = 0.5  # how far a difference between thigh and shin is trusted
+STANDING = ("leg", "torso", "neck", "head")  # what stands on top of each other
+SIZES = ("torso", "shoulder", "upper_arm", "forearm", "neck", "head")  # what tells a size where the legs do not
+APART = 0.5  # how far a difference between the ratios of a limb's two bones is trusted
 HEAD_ABOVE = 2.2  # face sizes from the head's middle to its top
 # Not in paper: what people's bones are of thigh, shin and torso together, and of the torso alone
 TRUNK = ("thigh", "shin", "torso")
@@ -44,7 +46,7 @@ USUAL = {
 }  # fmt: skip
 # Not in paper: how far people's bones are from the usual (a log ratio), and how much shorter a clip shows a bone that
 # it never shows in the picture plane
-SPREAD, FORESHORTENING = 0.08, 0.05
+SPREAD, FORESHORTENING = 0.05, 0.05
 LARGEST_RATIO = 3.0
 
 
@@ -114,7 +116,7 @@ def measure(person: Skeleton) -> Proportions:
     return Proportions(
         bones,
         leg=_quantile(np.concatenate(legs), STANDING_LEG),
-        face=_quantile(_distances(eyes, low), 0.5),
+        face=_quantile(_distances(eyes, low), FACE),
         nose=_quantile(nose, 0.5),
         palm=_quantile(palm, LONGEST),
     )
@@ -128,9 +130,11 @@ def compare(driving: Proportions, reference: Proportions) -> Ratios:
     scale = _common_scale(driving, reference)
     logs = {name: np.log(scale * reference.bones[name] / driving.bones[name]) for name in BONES}
     leg = np.log(scale * reference.leg / driving.leg)
-    if np.isfinite(leg):  # a knee that is bent towards the camera shortens one and lengthens the other
-        apart = KNEE * (logs["thigh"] - logs["shin"])
-        logs["thigh"], logs["shin"] = leg + apart / 2, leg - apart / 2
+    arm = (logs["upper_arm"] + logs["forearm"]) / 2
+    for whole, upper, lower in ((leg, "thigh", "shin"), (arm, "upper_arm", "forearm")):
+        if np.isfinite(whole):  # a limb that bends towards the camera shows one of its bones longer, one shorter
+            apart = APART * (logs[upper] - logs[lower])
+            logs[upper], logs[lower] = whole + apart / 2, whole - apart / 2
     bones = {name: _bounded(np.exp(value)) for name, value in logs.items()}
     head = scale * reference.face / driving.face
     head = head if np.isfinite(head) else scale * reference.nose / driving.nose
@@ -158,14 +162,14 @@ def unforeshortened(person: Proportions) -> Proportions:
 
 
 def _common_scale(driving: Proportions, reference: Proportions) -> float:
-    """Pixels of the scene for a pixel of the reference, from what both show: of the height, else of all bones."""
-    known = [name for name in BONES if np.isfinite(driving.bones[name] * reference.bones[name])]
-    upright = set(STANDING) <= set(known) and np.isfinite(driving.leg * reference.leg)
-    names = STANDING if upright else known
-    sizes = [sum(person.bones[n] for n in names) + (person.leg if upright else 0.0) for person in (driving, reference)]
-    if np.isfinite(driving.face * reference.face):
-        sizes = [size + HEAD_ABOVE * person.face for size, person in zip(sizes, (driving, reference), strict=True)]
-    return sizes[0] / sizes[1] if min(sizes) > 0 else 1.0
+    """Pixels of the scene for a pixel of the reference: that of the standing height, else the mean of what both show."""
+    sizes = [{**person.bones, "leg": person.leg, "head": HEAD_ABOVE * person.face} for person in (driving, reference)]
+    if all(np.isfinite(size[name]) for size in sizes for name in ("leg", "torso", "neck")):
+        names = [name for name in STANDING if all(np.isfinite(size[name]) for size in sizes)]
+        return sum(sizes[0][name] for name in names) / sum(sizes[1][name] for name in names)
+    logs = [np.log(sizes[0][name] / sizes[1][name]) for name in SIZES]
+    logs = [log for log in logs if np.isfinite(log)]
+    return float(np.exp(np.mean(logs))) if logs else 1.0
 
 
 def _bounded(ratio: float, other: float = 1.0) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..media.pose import PARTS, Pose
-from .body_transfer import transfer
+from .body_transfer import hand_turns, transfer
 from .contacts import find_contacts
 from .proportions import (
     HEAD,
@@ -54,8 +54,10 @@ def retarget(
     contacts = find_contacts(person, size, objects)
     places = transfer(person, lengths, ratios, contacts)
     logger.info("retargeted to the reference's body: %s", _told(ratios))
-    for index, place, joints in zip(frames, places, person.joints, strict=True):
-        result[index][0] = _dressed(people[index][0], place, joints, ratios)
+    turns = hand_turns(person, places, lengths, contacts)
+    for number, index in enumerate(frames):
+        pose, joints, place = people[index][0], person.joints[number], places[number]
+        result[index][0] = _dressed(pose, joints, place, turns[:, number], ratios)
     return result
 
 
@@ -86,20 +88,24 @@ def _told(ratios: Ratios) -> str:
     return ", ".join([*bones, f"head ×{ratios.head:.2f}", f"hands ×{ratios.hand:.2f}"])
 
 
-def _dressed(pose: Pose, places: np.ndarray, joints: np.ndarray, ratios: Ratios) -> Pose:
-    """A pose on the solved places (20, 2) of joints (20, 3): face and hands as they are, in the other's size."""
+def _dressed(pose: Pose, joints: np.ndarray, places: np.ndarray, turns: np.ndarray, ratios: Ratios) -> Pose:
+    """A pose on the solved places (20, 2) of joints (20, 3): face and hands in the other's size.
+
+    turns (2,): how far the right hand and the left hand turn, in radians.
+    """
     body = pose.body.copy()
     body[:, :2] = places[: len(body)]
     head = list(HEAD_POINTS)
     body[head, :2] = _resized(pose.body[head], joints[HEAD, :2], places[HEAD], ratios.head)
     parts = {"body": body, "face": pose.face.copy()}
     parts["face"][:, :2] = _resized(pose.face, joints[HEAD, :2], places[HEAD], ratios.head)
-    for name, wrist in zip(("right_hand", "left_hand"), WRISTS, strict=True):
+    for name, wrist, turn in zip(("right_hand", "left_hand"), WRISTS, turns, strict=True):
         hand = getattr(pose, name).copy()
-        hand[:, :2] = _resized(hand, joints[wrist, :2], places[wrist], ratios.hand)
+        hand[:, :2] = _resized(hand, joints[wrist, :2], places[wrist], ratios.hand, turn)
         parts[name] = hand
     return Pose(**{part: np.where(parts[part][:, 2:] > 0, parts[part], getattr(pose, part)) for part in PARTS})
 
 
-def _resized(points: np.ndarray, start: np.ndarray, end: np.ndarray, ratio: float) -> np.ndarray:
-    return end + ratio * (points[:, :2] - start)
+def _resized(points: np.ndarray, start: np.ndarray, end: np.ndarray, ratio: float, turn: float = 0.0) -> np.ndarray:
+    sine, cosine = np.sin(turn), np.cos(turn)
+    return end + ratio * (points[:, :2] - start) @ np.array([[cosine, sine], [-sine, cosine]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from . import body
 from .character import Character, make_character
 from .drawing import Canvas
 from .environment import make_backdrop, make_plate
-from .motion import FPS, KINDS, idle_controls, make_controls
+from .motion import FPS, KINDS, Controls, idle_controls, make_controls
 from .objects import make_thing
 from .own_body import own_points
 from .puppet import Puppet
@@ -79,6 +78,7 @@ class SceneRenderer:
         first = make_character(self._rng("A"))
         self.characters: dict[str, Character] = {"A": first, "B": make_character(self._rng("B"), first)}
         self._rig = body.make_rig(self._rng("motion"))
+        self._own: dict[str, np.ndarray] = {}  # points of characters with bones of their own, once they are asked for
         self._frame_picture()
         self._move()
         self._paint_place()
@@ -106,7 +106,7 @@ class SceneRenderer:
     def _move(self) -> None:
         """Joints of every frame and their velocities per frame, from three moments a frame."""
         moments = (np.arange(self.frames)[:, None] + np.array([-0.25, 0.0, 0.25])).ravel() / FPS
-        controls = make_controls(self.kind, [self.seed, self._kind, _STREAMS["motion"], 1], moments)
+        controls = self._controls(moments)
         points = body.solve(self._rig, controls).reshape(self.frames, 3, body.POINTS, 3)
         points = body.project(points, self._unit, (self._centre, self._ground))
         self._points, self._velocity = points[:, 1], (points[:, 2] - points[:, 0]) * 2
@@ -237,21 +237,23 @@ class SceneRenderer:
         self._character(identity)
         if not 0 <= index < self.frames:
             raise InputError(f"frame is {index}; use 0…{self.frames - 1}")
-        return body.keypoints(self._own_points(identity)[index], self.width, self.height)
+        if identity not in self._own:
+            rig, _ = self._own_rig(identity)
+            controls = self._controls(np.arange(self.frames) / FPS)
+            points = own_points(self._rig, rig, controls)
+            self._own[identity] = body.project(points, self._unit, (self._centre, self._ground))
+        return body.keypoints(self._own[identity][index], self.width, self.height)
 
-    @cache  # noqa: B019, of a renderer that lives as long as its scene is used
-    def _own_points(self, identity: str) -> np.ndarray:
-        rig = body.make_rig(self._reference_rng(identity))
-        moments = np.arange(self.frames) / FPS
-        controls = make_controls(self.kind, [self.seed, self._kind, _STREAMS["motion"], 1], moments)
-        return body.project(own_points(self._rig, rig, controls), self._unit, (self._centre, self._ground))
+    def _controls(self, moments: np.ndarray) -> Controls:
+        return make_controls(self.kind, [self.seed, self._kind, _STREAMS["motion"], 1], moments)
 
-    def _reference_rng(self, identity: str) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self._kind, _STREAMS["reference"], _STREAMS[identity]])
+    def _own_rig(self, identity: str) -> tuple[body.Rig, np.random.Generator]:
+        """The bones of a character's reference picture, and what the rest of the picture is drawn with."""
+        rng = np.random.default_rng([self.seed, self._kind, _STREAMS["reference"], _STREAMS[identity]])
+        return body.make_rig(rng), rng
 
     def _reference_points(self, identity: str) -> tuple[np.ndarray, float, float]:
-        rng = self._reference_rng(identity)
-        rig = body.make_rig(rng)
+        rig, rng = self._own_rig(identity)
         points = body.solve(rig, idle_controls(rng))[0]
         unit = 0.85 * min(self.height, 2.0 * self.width) * rng.uniform(0.98, 1.0)
         x = self.width * (0.5 + rng.uniform(-0.02, 0.02))
