@@ -17,9 +17,9 @@ SOLVED = (*range(1, 14), PELVIS, HEAD)
 # Not in paper: how much each wish counts, next to the length of a bone in arm or leg, which counts 1
 HELD = 20.0  # what touches stays
 STEADY = 0.5  # a lifted foot stays where it is, a free hand where it is from its shoulder
-FLAT = 4.0  # a bone of trunk or neck points where it did
+FLAT = 10.0  # a bone of trunk or neck points where it did
 SHAPE = 0.01  # and one of arm or leg
-ROOT = 0.5  # the hips, or the neck, are where leg and trunk put them
+ROOT = 2.0  # the hips, or the neck, are where leg and trunk put them
 ANYWHERE = 1e-4  # a joint that nothing else holds
 CHUNK = 256  # frames that are solved at once
 UPRIGHT = 0.9  # quantile of the hips' heights over the feet that counts as standing
@@ -39,7 +39,7 @@ def transfer(person: Skeleton, lengths: Proportions, ratios: Ratios, contacts: C
 
 
 def hand_turns(person: Skeleton, places: np.ndarray, lengths: Proportions, contacts: Contacts) -> np.ndarray:
-    """(2, F) radians by which the hands turn, right and left: a free hand with its forearm, one that touches not at all.
+    """(2, F) radians by which the hands turn, right and left: with the forearm where they touch nothing.
 
     places (F, 20, 2): of the joints. A forearm that points to the camera tells no direction.
     """

@@ -29,11 +29,9 @@ WRISTS = (4, 7)  # right, left
 HEAD_POINTS = (0, 14, 15, 16, 17)  # of the body: nose, eyes, ears
 JAW_ENDS = (0, 16)  # of the face; their middle stays where it is when the head turns
 EYES, NOSE_AND_LIP = slice(36, 48), (33, 51)  # of the face; no expression moves them far
-PALM = (0, 5, 9, 13, 17)  # of a hand
 LEGS = ((8, 10), (11, 13))
-STANDING_LEG = 0.95
-FACE = .8
 LONGEST = 0.95  # quantile of the lengths that are seen
+USUAL_FACE = 0.8  # quantile, for a face: nodding and touching shorten it more often than anything makes it longer
 STANDING = ("leg", "torso", "neck", "head")  # what stands on top of each other
 SIZES = ("torso", "shoulder", "upper_arm", "forearm", "neck", "head")  # what tells a size where the legs do not
 APART = 0.5  # how far a difference between the ratios of a limb's two bones is trusted
@@ -67,8 +65,9 @@ class Skeleton:
 class Proportions:
     """Lengths in pixels, NaN where none is seen.
 
-    bones: by the names of BONES. leg: from hip to ankle of somebody who stands. face: from the eyes to nose and lip. nose: from the eyes to the nose, of the body's
-    own points. palm: from the wrist to the middle knuckle and across the knuckles.
+    bones: by the names of BONES. leg: from hip to ankle of somebody who stands. face: from the eyes to nose and lip.
+    nose: from the eyes to the nose, of the body's own points. palm: from the wrist to the middle knuckle and across
+    the knuckles.
     """
 
     bones: dict[str, float]
@@ -115,8 +114,8 @@ def measure(person: Skeleton) -> Proportions:
     palm = np.hypot(_distances(hands[:, 0], hands[:, 9]), _distances(hands[:, 5], hands[:, 17]))
     return Proportions(
         bones,
-        leg=_quantile(np.concatenate(legs), STANDING_LEG),
-        face=_quantile(_distances(eyes, low), FACE),
+        leg=_quantile(np.concatenate(legs), LONGEST),
+        face=_quantile(_distances(eyes, low), USUAL_FACE),
         nose=_quantile(nose, 0.5),
         palm=_quantile(palm, LONGEST),
     )
@@ -162,7 +161,7 @@ def unforeshortened(person: Proportions) -> Proportions:
 
 
 def _common_scale(driving: Proportions, reference: Proportions) -> float:
-    """Pixels of the scene for a pixel of the reference: that of the standing height, else the mean of what both show."""
+    """Pixels of the scene for a pixel of the reference, by the standing height, else by the mean of what both show."""
     sizes = [{**person.bones, "leg": person.leg, "head": HEAD_ABOVE * person.face} for person in (driving, reference)]
     if all(np.isfinite(size[name]) for size in sizes for name in ("leg", "torso", "neck")):
         names = [name for name in STANDING if all(np.isfinite(size[name]) for size in sizes)]

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ..errors import InputError
-from ..media.pose import PARTS, Pose
+from ..media.arrays import resize
+from ..media.pose import NORMALISED_LIMIT, PARTS, Pose, parse_poses, to_keypoints
+from ..media.pose_files import canvas_of
 from .body_transfer import hand_turns, transfer
 from .contacts import find_contacts
 from .proportions import (
@@ -18,7 +20,6 @@ from .proportions import (
     WRISTS,
     Proportions,
     Ratios,
-    Skeleton,
     compare,
     measure,
     skeleton,
@@ -109,3 +110,38 @@ def _dressed(pose: Pose, joints: np.ndarray, places: np.ndarray, turns: np.ndarr
 def _resized(points: np.ndarray, start: np.ndarray, end: np.ndarray, ratio: float, turn: float = 0.0) -> np.ndarray:
     sine, cosine = np.sin(turn), np.cos(turn)
     return end + ratio * (points[:, :2] - start) @ np.array([[cosine, sine], [-sine, cosine]])
+
+
+def retarget_keypoints(
+    frames: Sequence[dict], reference: Pose, objects: Sequence[np.ndarray] | None = None
+) -> list[dict]:
+    """POSE_KEYPOINT frames of one shot → the same frames in pixels, the first person of each as in `retarget`.
+
+    objects: masks (H, W), 0…1, one a frame, of the whole picture at any size. What else a person's dict holds stays.
+    Raises InputError as `parse_poses` and `retarget`, and for coordinates in 0…1 of pictures whose size no frame names.
+    """
+    canvas = _canvas(frames) or (None if objects is None else objects[0].shape[::-1])
+    width, height = canvas or (1, 1)
+    people = parse_poses(frames, width, height)
+    if canvas is None and _largest(people) <= NORMALISED_LIMIT:
+        raise InputError("the poses lie in 0…1 and name no canvas: write canvas_width and canvas_height into them")
+    planes = None if objects is None else (resize(plane[None], width, height)[0] for plane in objects)
+    result = []
+    for frame, persons in zip(frames, retarget(people, reference, planes), strict=True):
+        new = to_keypoints(persons, width, height)
+        theirs = [person for person in frame.get("people") or [] if person is not None]
+        both = [{**person, **points} for person, points in zip(theirs, new["people"], strict=True)]
+        result.append({**frame, **(new if canvas else {}), "people": both})
+    return result
+
+
+def _canvas(frames: Sequence[dict]) -> tuple[int, int] | None:
+    """Width and height of the first canvas that a frame names; None where none does."""
+    named = (canvas_of(frame, index) for index, frame in enumerate(frames))
+    whole = next((sides for sides in named if None not in sides), None)
+    return None if whole is None else (round(whole[0]), round(whole[1]))
+
+
+def _largest(people: Sequence[Sequence[Pose]]) -> float:
+    parts = (getattr(pose, part)[:, :2] for persons in people for pose in persons for part in PARTS)
+    return max((float(np.abs(points).max()) for points in parts), default=np.inf)

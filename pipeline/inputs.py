@@ -19,6 +19,7 @@ from .mask_input import read_mask_of, read_objects, read_structured_depth
 from .perceived import Perceived, default_estimator, perceive
 from .pose_input import PoseFile, open_pose, read_skeletons
 from .reference_picture import fit_reference, studio
+from .retargeting import neighbour_pose, retargeting
 from .streams import LazyFrames, ReadAgain
 
 __all__ = [
@@ -47,6 +48,8 @@ class InputFiles:
     pose: OpenPose JSON, OpenPose's folder of a JSON file a frame, or a video of drawn skeletons on black.
     size: (width, height) in pixels that everything is brought to; None: the driving video's own.
     hand_sharpness: MEASURED, or requests as in `perception.override_sharpness`; None: the model is not told.
+    retarget: give the poses the reference's bones, see `retargeting`. reference_pose: OpenPose JSON of the reference
+    picture for it; None: its pose is perceived.
     """
 
     reference: Path
@@ -57,6 +60,8 @@ class InputFiles:
     object_mask: Path | None = None
     size: tuple[int, int] | None = None
     hand_sharpness: str | None = None
+    retarget: bool = False
+    reference_pose: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,13 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
     perceived = _perceived(video, files.mask is None) if pose is None else None
     pose = pose or PoseFile(video.path, video.size, video.fps, keypoints=perceived.keypoints, perceived=True)
-    skeletons, people = read_skeletons(pose, target)
+    change = retargeting(files.reference, picture, files.reference_pose, files.object_mask, target)
+    skeletons, people = read_skeletons(pose, target, change if files.retarget else None)
     characters = perceived.mask_at(target.size) if perceived is not None and files.mask is None else None
     driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(video, target.size)
     conditions = DrivingConditions(
         driving=driving,
-        mask=read_mask_of(files.mask, skeletons, target, pose.path, characters),
+        mask=read_mask_of(files.mask, skeletons, target, pose.path, characters, grown=files.retarget),
         skeleton=skeletons,
         depth=read_structured_depth(files.depth, skeletons, target),
         object_mask=read_objects(files.object_mask, target),
@@ -145,6 +151,10 @@ def with_neighbours(files: InputFiles) -> InputFiles:
     A pose may be missing, and then a mask: they are perceived. Raises InputError when another part that is needed is
     neither given nor there, naming the option to give.
     """
+    if files.reference_pose is not None and not files.retarget:
+        raise InputError("--reference-pose says nothing without --retarget: give both, or none")
+    if files.retarget and files.reference_pose is None:
+        files = replace(files, reference_pose=_neighbour(neighbour_pose(files.reference)))
     if files.driving is None:
         if files.pose is None:
             raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .streams import CHUNK, LazyFrames, chunks, packed
 
 logger = logging.getLogger(__name__)
 
+People = list[list[Pose]]  # of every frame, in pixels
 OUTSIDE = 0.1  # of the canvas' sides: points may lie this far beyond it, as of people who are cut off
 MOST_OUTSIDE = 0.5  # of all points of the bodies
 
@@ -55,9 +56,12 @@ def open_pose(path: Path) -> PoseFile:
     return PoseFile(path, whole[0] if whole else None, FOLDER_FPS, keypoints=keypoints)
 
 
-def read_skeletons(pose: PoseFile, target: Target) -> tuple[LazyFrames, list[list[Pose]] | None]:
+def read_skeletons(
+    pose: PoseFile, target: Target, change: Callable[[People], People] | None = None
+) -> tuple[LazyFrames, People | None]:
     """The skeleton pictures (F, H, W, 3) at the target's size, and the people of each frame where they are keypoints.
 
+    change: makes of the people of the file, at the target's size, those that are drawn and returned.
     Keypoints that name no canvas have the driving video's pixels, as it is stored. Frames without anybody are told.
     Raises InputError for another length or shape, for a clip without anybody in any frame, and for a video of something
     else than skeletons.
@@ -65,12 +69,17 @@ def read_skeletons(pose: PoseFile, target: Target) -> tuple[LazyFrames, list[lis
     check_length("pose", pose.path, len(pose), target)
     if pose.video is not None:
         check_shape(pose.path, pose.size, target)
+        if change is not None:
+            raise InputError(
+                f"--retarget needs keypoints, and {pose.path} shows drawn skeletons: give --pose a JSON file"
+            )
         return _video_skeletons(pose, target), None
     canvas = _common_canvas(pose, target)
     people = parse_poses(list(fitted(pose.keypoints, target.count)), *target.size, canvas)
     _tell_points_outside(pose.path, people, target.size)
     if not pose.perceived:
         _tell_nobody(pose.path, [not any(_has_points(person) for person in persons) for persons in people])
+    people = people if change is None else change(people)
     return packed(_drawn(people, target.size)), people
 
 

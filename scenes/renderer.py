@@ -346,4 +346,5 @@ def render_scene(
             "fps": FPS,
             "held_out": bool(seed >= HELD_OUT_SEED),
         },
+        reference_pose=renderer.reference_pose("B"),
     )
