@@ -44,7 +44,7 @@ class InhabitPoseRetarget(io.ComfyNode):
                 io.Mask.Input(
                     "objects",
                     optional=True,
-                    tooltip="1 on what hands hold or lean on: these hands stay where they are.",
+                    tooltip="1 on what hands hold or lean on: there they stay.",
                 ),
             ],
             outputs=[PoseKeypoint.Output("pose_out", display_name="pose", tooltip="The same frames, in pixels.")],

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
 from ..media.opencv import cv2
 from .proportions import PELVIS, Skeleton
 
@@ -24,6 +23,7 @@ ON_SEAT = (0.45, 0.75)  # of the thighs' length: how far the hips are above the 
 AT_REST = (0.01, 0.04)  # of a frame's way
 PASSING = (0.04, 0.12)  # of a frame's way of one hand beside the other: they pass each other, without a touch
 AROUND = 12  # frames to both sides in which the ground under a foot is looked for
+INSIDE = 0.5  # of a mask: from here on it is the object
 SOFT = 1.5  # frames, the standard deviation of a contact's rise and fall
 GRIP = (5, 6, 9, 10, 13)  # points of a hand whose middle holds an object
 
@@ -42,8 +42,8 @@ class Contacts:
 def find_contacts(person: Skeleton, size: float, objects: Iterable[np.ndarray] | None = None) -> Contacts:
     """Contacts of a clip.
 
-    size: pixels from the hips to the neck. objects: a mask (H, W), 0…1, a frame, in the pixels of the poses; None:
-    hands hold nothing. Raises InputError for another number of masks than frames.
+    size: pixels from the hips to the neck. objects: as many masks (H, W), 0…1, as there are frames, in the pixels of
+    the poses; None: hands hold nothing.
     """
     joints = person.joints
     ground = np.stack([_ground(joints[:, ankle], size) for ankle in ANKLES])
@@ -113,22 +113,17 @@ def _near(first: np.ndarray, second: np.ndarray, size: float, limits: tuple[floa
 def _near_objects(person: Skeleton, objects: Iterable[np.ndarray], size: float) -> np.ndarray:
     """(2, F) by the distance from where each hand holds to the object's mask."""
     places, weights = grips(person), np.zeros(person.hands.shape[:2])
-    count = 0
-    for count, mask in enumerate(objects, start=1):
-        if count > weights.shape[1]:
-            break
-        free = (np.asarray(mask) < 0.5).astype(np.uint8)
+    for index, mask in enumerate(objects):
+        free = (np.asarray(mask) < INSIDE).astype(np.uint8)
         if free.all():
             continue
         distance = cv2.distanceTransform(free, cv2.DIST_L2, 5)
         height, width = distance.shape
         for side in (0, 1):
-            x, y, score = places[side, count - 1]
+            x, y, score = places[side, index]
             if score > 0 and 0 <= x <= width and 0 <= y <= height:
                 apart = distance[min(int(y), height - 1), min(int(x), width - 1)]
-                weights[side, count - 1] = _falling(apart / size, ON_OBJECT)
-    if count != weights.shape[1]:
-        raise InputError(f"the objects' mask and the poses differ in length: give {weights.shape[1]} frames of both")
+                weights[side, index] = _falling(apart / size, ON_OBJECT)
     return weights
 
 

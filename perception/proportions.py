@@ -30,11 +30,12 @@ HEAD_POINTS = (0, 14, 15, 16, 17)  # of the body: nose, eyes, ears
 JAW_ENDS = (0, 16)  # of the face; their middle stays where it is when the head turns
 EYES, NOSE_AND_LIP = slice(36, 48), (33, 51)  # of the face; no expression moves them far
 LEGS = ((8, 10), (11, 13))
-LONGEST = 0.95  # quantile of the lengths that are seen
+LONGEST = 0.97  # quantile of the lengths that are seen
 USUAL_FACE = 0.8  # quantile, for a face: nodding and touching shorten it more often than anything makes it longer
 STANDING = ("leg", "torso", "neck", "head")  # what stands on top of each other
 SIZES = ("torso", "shoulder", "upper_arm", "forearm", "neck", "head")  # what tells a size where the legs do not
 APART = 0.5  # how far a difference between the ratios of a limb's two bones is trusted
+SMALL = 0.7  # and the ratio of what is small, so that its points' errors are large: it is drawn towards 1
 HEAD_ABOVE = 2.2  # face sizes from the head's middle to its top
 # Not in paper: what people's bones are of thigh, shin and torso together, and of the torso alone
 TRUNK = ("thigh", "shin", "torso")
@@ -66,14 +67,14 @@ class Proportions:
     """Lengths in pixels, NaN where none is seen.
 
     bones: by the names of BONES. leg: from hip to ankle of somebody who stands. face: from the eyes to nose and lip.
-    nose: from the eyes to the nose, of the body's own points. palm: from the wrist to the middle knuckle and across
-    the knuckles.
+    eyes: from one to the other, of the body's own points. palm: from the wrist to the middle knuckle and across the
+    knuckles.
     """
 
     bones: dict[str, float]
     leg: float
     face: float
-    nose: float
+    eyes: float
     palm: float
 
 
@@ -107,16 +108,14 @@ def measure(person: Skeleton) -> Proportions:
         seen = [_distances(joints[:, start], joints[:, end]) for start, end in pairs]
         bones[name] = _quantile(np.concatenate(seen), LONGEST)
     legs = [_distances(joints[:, hip], joints[:, ankle]) for hip, ankle in LEGS]
-    eyes = _middle(person.face[:, EYES])
-    low = _middle(person.face[:, NOSE_AND_LIP])
-    nose = _distances(_middle(person.joints[:, [14, 15]]), person.joints[:, 0])
+    face = _distances(_middle(person.face[:, EYES]), _middle(person.face[:, NOSE_AND_LIP]))
     hands = person.hands.reshape(-1, 21, 3)
     palm = np.hypot(_distances(hands[:, 0], hands[:, 9]), _distances(hands[:, 5], hands[:, 17]))
     return Proportions(
         bones,
         leg=_quantile(np.concatenate(legs), LONGEST),
-        face=_quantile(_distances(eyes, low), USUAL_FACE),
-        nose=_quantile(nose, 0.5),
+        face=_quantile(face, USUAL_FACE),
+        eyes=_quantile(_distances(joints[:, 14], joints[:, 15]), LONGEST),
         palm=_quantile(palm, LONGEST),
     )
 
@@ -136,8 +135,8 @@ def compare(driving: Proportions, reference: Proportions) -> Ratios:
             logs[upper], logs[lower] = whole + apart / 2, whole - apart / 2
     bones = {name: _bounded(np.exp(value)) for name, value in logs.items()}
     head = scale * reference.face / driving.face
-    head = head if np.isfinite(head) else scale * reference.nose / driving.nose
-    hand = scale * reference.palm / driving.palm
+    head = head if np.isfinite(head) else (scale * reference.eyes / driving.eyes) ** SMALL
+    hand = (scale * reference.palm / driving.palm) ** SMALL
     return Ratios(bones, _bounded(head), _bounded(hand, bones["forearm"]))
 
 

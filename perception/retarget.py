@@ -28,6 +28,8 @@ from .proportions import (
 
 logger = logging.getLogger(__name__)
 
+SHAPE_TOLERANCE = 0.02  # of the ratio of width and height
+
 
 def retarget(
     people: Sequence[Sequence[Pose]], reference: Pose, objects: Iterable[np.ndarray] | None = None
@@ -73,7 +75,7 @@ def _chosen(objects: Iterable[np.ndarray], frames: list[int], count: int) -> Ite
         if number - 1 in wanted:
             yield mask
     if number != count:
-        raise InputError(f"the objects' mask has {number} frames but the poses have {count}; give both as many")
+        raise InputError(f"objects has {number} frames but the poses have {count}; give both as many")
 
 
 def _size(lengths: Proportions, fault: str) -> float:
@@ -125,7 +127,7 @@ def retarget_keypoints(
     people = parse_poses(frames, width, height)
     if canvas is None and _largest(people) <= NORMALISED_LIMIT:
         raise InputError("the poses lie in 0…1 and name no canvas: write canvas_width and canvas_height into them")
-    planes = None if objects is None else (resize(plane[None], width, height)[0] for plane in objects)
+    planes = None if objects is None else _at_canvas(objects, width, height)
     result = []
     for frame, persons in zip(frames, retarget(people, reference, planes), strict=True):
         new = to_keypoints(persons, width, height)
@@ -140,6 +142,16 @@ def _canvas(frames: Sequence[dict]) -> tuple[int, int] | None:
     named = (canvas_of(frame, index) for index, frame in enumerate(frames))
     whole = next((sides for sides in named if None not in sides), None)
     return None if whole is None else (round(whole[0]), round(whole[1]))
+
+
+def _at_canvas(objects: Sequence[np.ndarray], width: int, height: int) -> Iterator[np.ndarray]:
+    """Masks at the canvas' size. Raises InputError for another shape."""
+    rows, columns = objects[0].shape
+    if abs(columns * height / (rows * width) - 1) > SHAPE_TOLERANCE:
+        raise InputError(
+            f"objects is {columns}x{rows} but the poses lie in {width}x{height}; resize one so that both agree"
+        )
+    return (resize(plane[None], width, height)[0] for plane in objects)
 
 
 def _largest(people: Sequence[Sequence[Pose]]) -> float:

@@ -12,7 +12,7 @@ from .scripts import run_script
 from .wiring_cases import LONG, faults, odd
 
 PICTURES_AND_MASKS = {case: expected for case, (*_, expected) in faults().items()}
-DRAWN = ("InhabitSkeletonRenderer", "InhabitHandFaceRegions", "InhabitMotionBlur")
+DRAWN = ("InhabitPoseRetarget", "InhabitSkeletonRenderer", "InhabitHandFaceRegions", "InhabitMotionBlur")
 CONDITIONS = ("InhabitMotion", "InhabitEnvironment", "InhabitObjects")
 ENCODING = ("InhabitReference", "InhabitEnvironment", "InhabitObjects")
 LISTED = ("InhabitShiftedSNR", "InhabitTrailingSigmas", "InhabitReferenceNoise")

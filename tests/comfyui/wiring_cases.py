@@ -27,12 +27,13 @@ IMAGES = [
 ]
 ALONE = [("InhabitReference", "image"), ("InhabitReference", "driving")]
 MASKS = [
+    ("InhabitPoseRetarget", "objects"),
     ("InhabitShapeAgnosticMask", "mask"),
     ("InhabitEnvironment", "mask"),
     ("InhabitObjects", "mask"),
     ("InhabitPasteBack", "mask"),
 ]
-ONE_FOR_ALL = MASKS[1:]
+ONE_FOR_ALL = [pair for pair in MASKS if pair[0] != "InhabitShapeAgnosticMask"]
 
 
 def _with(value: float):

@@ -57,7 +57,7 @@ def pose_faults(wires: Wires) -> dict:
         "canvas is negative": frames(canvas_height=-48),
         "canvas is NaN": frames(canvas_height=float("nan")),
     }
-    drawn = ("InhabitSkeletonRenderer", "InhabitHandFaceRegions", "InhabitMotionBlur")
+    drawn = ("InhabitPoseRetarget", "InhabitSkeletonRenderer", "InhabitHandFaceRegions", "InhabitMotionBlur")
     attempts = {
         f"{node}, pose: {fault}": functools.partial(wires.call, node, pose=pose)
         for node in drawn
