@@ -6,13 +6,12 @@ import numpy as np
 
 from .contacts import ANKLES, Contacts, grips
 from .inverse_kinematics import JointSolve
-from .proportions import BONES, HEAD, HEAD_ABOVE, JOINTS, PELVIS, WRISTS, Proportions, Ratios, Skeleton
+from .proportions import BONES, HEAD, HEAD_ABOVE, JOINTS, NECK, PELVIS, WRISTS, Proportions, Ratios, Skeleton
 
 FLAT_BONES = ("hip", "torso", "shoulder", "neck")  # they turn with the body; arms and legs bend in depth
 CHAINS = (((2, 3, 4), ("upper_arm", "forearm")), ((5, 6, 7), ("upper_arm", "forearm")),
           ((8, 9, 10), ("thigh", "shin")), ((11, 12, 13), ("thigh", "shin")))  # fmt: skip
 SHOULDERS = (2, 5)
-NECK = 1
 SOLVED = (*range(1, 14), PELVIS, HEAD)
 # Not in paper: how much each wish counts, next to the length of a bone in arm or leg, which counts 1
 HELD = 20.0  # what touches stays
@@ -22,6 +21,7 @@ SHAPE = 0.01  # and one of arm or leg
 ROOT = 2.0  # the hips, or the neck, are where leg and trunk put them
 ANYWHERE = 1e-4  # a joint that nothing else holds
 CHUNK = 256  # frames that are solved at once
+FAR = 1e9  # pixels
 UPRIGHT = 0.9  # quantile of the hips' heights over the feet that counts as standing
 
 
@@ -174,9 +174,7 @@ def _nearest(hand: np.ndarray, face: np.ndarray) -> np.ndarray:
     """(F, 2) the point of a hand that touches the face: the mean of its points, the nearest counting most."""
     apart = np.linalg.norm(hand[:, :, None, :2] - face[:, None, :, :2], axis=-1)
     both = (hand[:, :, None, 2] > 0) & (face[:, None, :, 2] > 0)
-    apart = np.where(both, apart, np.inf).min(axis=2)
-    least = np.min(apart, axis=1, keepdims=True)
-    known = np.isfinite(least)
-    spread = np.where(known, np.maximum(least, 1.0), 1.0)
-    weights = np.where(known & np.isfinite(apart), np.exp(-(np.where(known, apart - least, 0) / spread)), 0.0)
+    apart = np.where(both, apart, FAR).min(axis=2)
+    least = apart.min(axis=1, keepdims=True)
+    weights = np.where(apart < FAR, np.exp((least - apart) / np.maximum(least, 1.0)), 0.0)
     return (weights[:, :, None] * hand[:, :, :2]).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)[:, None]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..media.opencv import cv2
-from .proportions import PELVIS, Skeleton
+from .proportions import PELVIS, WRISTS, Skeleton
 
 ANKLES, KNEES, HIPS = (10, 13), (9, 12), (8, 11)
 # Not in paper: distances at which a contact is whole and none, in heights of the trunk (hip to neck) …
 ON_GROUND = (0.05, 0.15)  # an ankle above its lowest place around
-ON_OBJECT = (0.03, 0.12)  # from the hand to the object's mask
+ON_OBJECT = (0.05, 0.15)  # from the hand to the object's mask
 HANDS_TOGETHER = (0.05, 0.2)  # between the palms
 ON_FACE = (0.08, 0.3)  # from the hand to the face's points
 ON_SEAT = (0.45, 0.75)  # of the thighs' length: how far the hips are above the knees
@@ -111,19 +111,21 @@ def _near(first: np.ndarray, second: np.ndarray, size: float, limits: tuple[floa
 
 
 def _near_objects(person: Skeleton, objects: Iterable[np.ndarray], size: float) -> np.ndarray:
-    """(2, F) by the distance from where each hand holds to the object's mask."""
-    places, weights = grips(person), np.zeros(person.hands.shape[:2])
+    """(2, F) by the least distance from a hand's points, or from its wrist, to the object, whose mask it may hide."""
+    weights = np.zeros(person.hands.shape[:2])
     for index, mask in enumerate(objects):
         free = (np.asarray(mask) < INSIDE).astype(np.uint8)
         if free.all():
             continue
         distance = cv2.distanceTransform(free, cv2.DIST_L2, 5)
         height, width = distance.shape
-        for side in (0, 1):
-            x, y, score = places[side, index]
-            if score > 0 and 0 <= x <= width and 0 <= y <= height:
-                apart = distance[min(int(y), height - 1), min(int(x), width - 1)]
-                weights[side, index] = _falling(apart / size, ON_OBJECT)
+        for side, wrist in enumerate(WRISTS):
+            points = np.concatenate([person.hands[side, index], person.joints[index, wrist, None]])
+            points = points[(points[:, 2] > 0) & (points[:, :2] >= 0).all(axis=1)]
+            columns, rows = points[:, :2].astype(int).T
+            there = (columns < width) & (rows < height)
+            apart = distance[rows[there], columns[there]].min(initial=np.inf)
+            weights[side, index] = _falling(apart / size, ON_OBJECT)
     return weights
 
 

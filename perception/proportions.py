@@ -14,6 +14,7 @@ from ..media.pose import Pose
 
 # Two points beside the 18 of OpenPose: the middle of the hips, and what the head turns about.
 PELVIS, HEAD = 18, 19
+NECK = 1
 JOINTS = 20
 BONES = {  # bones that are as long as each other: (start, end) of the right one and the left one
     "hip": ((PELVIS, 8), (PELVIS, 11)),
@@ -88,7 +89,7 @@ class Ratios:
 
 
 def skeleton(people: Sequence[Pose]) -> Skeleton:
-    """Stack the poses of a clip. A wrist that the body lacks is taken from the hand."""
+    """Stack the poses of a clip. Wrists that the body lacks are taken from the hands, its neck from the shoulders."""
     hands = np.stack([[pose.right_hand for pose in people], [pose.left_hand for pose in people]]).astype(np.float64)
     face = np.stack([pose.face for pose in people]).astype(np.float64)
     joints = np.zeros((len(people), JOINTS, 3))
@@ -96,6 +97,8 @@ def skeleton(people: Sequence[Pose]) -> Skeleton:
     for wrist, hand in zip(WRISTS, hands, strict=True):
         lacks = (joints[:, wrist, 2] <= 0) & (hand[:, 0, 2] > 0)
         joints[lacks, wrist] = hand[lacks, 0]
+    lacks = joints[:, NECK, 2] <= 0
+    joints[lacks, NECK] = _middle(joints[lacks][:, [2, 5]])
     joints[:, PELVIS] = _mean(joints[:, [8, 11]])
     joints[:, HEAD] = _head_middle(joints, face)
     return Skeleton(joints, hands, face)
@@ -204,4 +207,5 @@ def _distances(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 def _quantile(values: np.ndarray, share: float) -> float:
     values = values[np.isfinite(values)]
-    return float(np.quantile(values, share)) if len(values) else float("nan")
+    # One of the values: a clip that repeats one picture then tells what the picture tells.
+    return float(np.quantile(values, share, method="inverted_cdf")) if len(values) else float("nan")
