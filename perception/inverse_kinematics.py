@@ -1,4 +1,4 @@
-"""A small inverse-kinematics solve: joints of many frames by damped Gauss-Newton steps, all frames at once.
+"""A small inverse-kinematics solve: joints of many frames by Levenberg-Marquardt steps, all frames at once.
 
 Joints are points in space, of which a pose shows x and y. Residuals are places, offsets between two joints, and
 distances between two joints; each has a weight in each frame.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-DAMPING = 1e-4
+DAMPING, EASIER, HARDER = 1e-4, 10.0, 10.0  # the least damping, and how it falls and rises as steps help or not
 STEPS = 30
 ENOUGH = 1e-4  # pixels that no joint moves any more
 
@@ -45,28 +45,49 @@ class JointSolve:
         """(F, N, 3): where the joints belong."""
         places = self._places
         frames, count = places.shape[:2]
-        diagonal = np.arange(3 * count)
+        damping, cost = np.full(frames, DAMPING), self._cost(places)
         for _ in range(STEPS):
-            matrix = np.zeros((frames, 3, count, 3, count))
-            for axis in range(3):
-                matrix[:, axis, :, axis] = self._matrix[:, axis]
-            gradient = np.einsum("faij,fja->fai", self._matrix, places) - self._vector
-            for start, end, target, weight in self._bones:
-                _add_length(matrix, gradient, places, start, end, target, weight)
-            matrix = matrix.reshape(frames, 3 * count, 3 * count)
-            matrix[:, diagonal, diagonal] += DAMPING
-            step = np.linalg.solve(matrix, gradient.reshape(frames, -1, 1)).reshape(frames, 3, count)
-            places = places - step.transpose(0, 2, 1)
+            matrix, gradient = self._normal_equations(places)
+            matrix[:, np.arange(3 * count), np.arange(3 * count)] += damping[:, None]
+            step = np.linalg.solve(matrix, gradient[..., None]).reshape(frames, 3, count).transpose(0, 2, 1)
+            tried = places - step
+            cost_there = self._cost(tried)
+            better = cost_there <= cost
+            places = np.where(better[:, None, None], tried, places)
+            cost = np.where(better, cost_there, cost)
+            damping = np.where(better, np.maximum(damping / EASIER, DAMPING), damping * HARDER)
             if np.abs(step).max(initial=0) < ENOUGH:
                 break
         return places
 
+    def _cost(self, places: np.ndarray) -> np.ndarray:
+        """(F,) half the weighted squares of all residuals, but for a constant."""
+        linear = np.einsum("faij,fia,fja->f", self._matrix, places, places) / 2
+        linear -= np.einsum("fai,fia->f", self._vector, places)
+        for start, end, target, weight in self._bones:
+            linear += weight * (np.linalg.norm(places[:, end] - places[:, start], axis=1) - target) ** 2 / 2
+        return linear
+
+    def _normal_equations(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(F, 3·N, 3·N) and (F, 3·N), axis by axis."""
+        frames, count = places.shape[:2]
+        matrix = np.zeros((frames, 3, count, 3, count))
+        for axis in range(3):
+            matrix[:, axis, :, axis] = self._matrix[:, axis]
+        gradient = np.einsum("faij,fja->fai", self._matrix, places) - self._vector
+        for start, end, target, weight in self._bones:
+            _add_length(matrix, gradient, places, start, end, target, weight)
+        return matrix.reshape(frames, 3 * count, 3 * count), gradient.reshape(frames, 3 * count)
+
 
 def _add_length(matrix, gradient, places, start, end, target, weight) -> None:
+    """Add one bone. A bone that is too long resists being turned, too, which keeps straight limbs from folding."""
     way = places[:, end] - places[:, start]
     now = np.maximum(np.linalg.norm(way, axis=1), 1e-9)
     along = way / now[:, None]
-    outer = weight[:, None, None] * along[:, :, None] * along[:, None, :]
+    outer = along[:, :, None] * along[:, None, :]
+    across = np.maximum(1 - target / now, 0)[:, None, None] * (np.eye(3) - outer)
+    outer = weight[:, None, None] * (outer + across)
     pull = (weight * (now - target))[:, None] * along
     for one, other, sign in ((start, end, -1), (end, start, 1)):
         matrix[:, :, one, :, one] += outer
