@@ -265,3 +265,50 @@ def _points(person: dict) -> dict:
 
 def _normalised(values: list[float]) -> list[float]:
     return (np.reshape(values, (-1, 3)) / (SIZE, SIZE, 1)).ravel().tolist()
+
+
+def seated(pose: Pose) -> Pose:
+    """The pose with its thighs towards the camera: the hips a little above the knees, at rest."""
+    body = pose.body.copy()
+    for hip, knee, ankle in ((8, 9, 10), (11, 12, 13)):
+        down = body[knee, 1] - body[hip, 1]
+        body[[knee, ankle], 1] -= 0.75 * down
+    return Pose(body, pose.left_hand, pose.right_hand, pose.face)
+
+
+def test_somebody_who_sits_stays_on_the_seat_with_both_feet_down():
+    """First standing, which tells how long the legs are."""
+    case = Case(HELD_OUT_SEED + 1, "reach", body_with(np.random.default_rng(3)), frames=1)
+    [standing] = case.driving[0]
+    clip = [[standing]] * 12 + [[seated(standing)]] * 12
+    before, after = stacked(clip), stacked(retarget(clip, case.reference))
+    moved = np.linalg.norm((after - before)[:, :, :2], axis=-1)
+    hips = np.linalg.norm((after - before)[:, [8, 11], :2].mean(axis=1), axis=-1)
+    assert hips[0] > 2 and hips[-1] < 0.5 and moved[-1, ANKLES].max() < 0.5
+
+
+def test_hands_that_are_folded_stay_folded():
+    case = Case(HELD_OUT_SEED + 1, "reach", body_with(np.random.default_rng(4)), frames=12)
+    clip = []
+    for [pose] in case.driving:
+        middle = pose.body[[1, 8]].mean(axis=0)
+        body, hands = pose.body.copy(), {}
+        for wrist, elbow, part, side in ((4, 3, "right_hand", -1), (7, 6, "left_hand", 1)):
+            body[wrist, :2] = middle[:2] + (4 * side, 0)
+            body[elbow, :2] = body[wrist - 2, :2] * 0.5 + body[wrist, :2] * 0.5 + (5 * side, 4)
+            hand = getattr(pose, part).copy()
+            hand[:, :2] = body[wrist, :2] + np.linspace(0, 1, 21)[:, None] * (-8 * side, 0)
+            hands[part] = hand
+        clip.append([Pose(body=body, face=pose.face, **hands)])
+    found = retarget(clip, case.reference)
+    gaps = [stacked(poses, "right_hand")[:, 9, :2] - stacked(poses, "left_hand")[:, 9, :2] for poses in (clip, found)]
+    assert np.linalg.norm(gaps[0], axis=-1).max() < 2 and np.linalg.norm(gaps[1], axis=-1).max() < 2
+
+
+def test_what_is_changed_changes_smoothly(cases):
+    """From frame to frame the correction moves by less than 2.5 px, of bodies that move by up to 20 and more."""
+    for case in cases:
+        before, after = stacked(case.driving), stacked(case.retargeted())
+        there = (before[1:, :, 2] > 0) & (before[:-1, :, 2] > 0)
+        moves = np.linalg.norm(np.diff((after - before)[..., :2], axis=0), axis=-1)[there]
+        assert moves.max() < 2.5 and np.median(moves) < 0.2
