@@ -39,7 +39,7 @@ APART = 0.5  # how far a difference between the ratios of a limb's two bones is 
 SMALL = 0.7  # and the ratio of what is small, so that its points' errors are large: it is drawn towards 1
 HEAD_ABOVE = 2.2  # face sizes from the head's middle to its top
 # Not in paper: what people's bones are of thigh, shin and torso together, and of the torso alone
-TRUNK = ("thigh", "shin", "torso")
+LONG = ("thigh", "shin", "torso")
 USUAL = {
     "hip": 0.078, "thigh": 0.314, "shin": 0.30, "torso": 0.386, "shoulder": 0.145, "upper_arm": 0.212,
     "forearm": 0.19, "neck": 0.165, "palm": 0.094,
@@ -47,6 +47,7 @@ USUAL = {
 # Not in paper: how far people's bones are from the usual (a log ratio), and how much shorter a clip shows a bone that
 # it never shows in the picture plane
 SPREAD, FORESHORTENING = 0.05, 0.05
+BENT = 0.78  # of the usual length from hip to ankle: legs that are never seen longer are never stretched
 LARGEST_RATIO = 3.0
 
 
@@ -147,19 +148,24 @@ def unforeshortened(person: Proportions) -> Proportions:
     """Lengths that are far below what people's are count as never seen in full: the most likely true lengths.
 
     A true length spreads normally about the usual one, what is seen of it falls off exponentially: the likeliest
-    foreshortening is what exceeds SPREAD² / FORESHORTENING. Shoulders and hips are turned away together.
+    foreshortening is what exceeds SPREAD² / FORESHORTENING. Shoulders and hips are turned away together. Of somebody
+    whose legs are always bent, as who sits, nothing tells the standing height.
     """
     lengths = {**person.bones, "palm": person.palm}
-    known = [name for name in TRUNK if np.isfinite(lengths[name])]
-    if "torso" not in known:
+    torso = lengths["torso"] / USUAL["torso"]
+    if not np.isfinite(torso):
         return person
-    unit = sum(lengths[name] for name in known) / sum(USUAL[name] for name in known)
-    for together in (("shoulder", "hip"), ("upper_arm",), ("forearm",), ("palm",)):
+    usual_leg = torso * (USUAL["thigh"] + USUAL["shin"])
+    bent = np.isfinite(person.leg) and person.leg < BENT * usual_leg
+    standing = np.isfinite(lengths["thigh"] + lengths["shin"]) and not bent
+    unit = sum(lengths[name] for name in LONG) / sum(USUAL[name] for name in LONG) if standing else torso
+    bones_of_legs = (("thigh",), ("shin",)) if bent else ()
+    for together in (("shoulder", "hip"), ("upper_arm",), ("forearm",), ("palm",), *bones_of_legs):
         lacks = [np.log(USUAL[n] * unit / lengths[n]) for n in together if np.isfinite(lengths[n])]
         if lacks:
             hidden = max(0.0, np.mean(lacks) - SPREAD**2 / (FORESHORTENING * len(lacks)))
             lengths.update({name: lengths[name] * np.exp(hidden) for name in together})
-    return replace(person, palm=lengths.pop("palm"), bones=lengths)
+    return replace(person, leg=np.nan if bent else person.leg, palm=lengths.pop("palm"), bones=lengths)
 
 
 def _common_scale(driving: Proportions, reference: Proportions) -> float:

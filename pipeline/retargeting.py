@@ -33,6 +33,8 @@ def retargeting(
     path, picture: the reference's file, and IMAGE (1, H, W, 3) of it. its_pose: the file of its pose; None: perceived.
     objects: the file of the objects' mask; hands that touch them stay where they are. What it returns raises InputError
     where the reference's pose cannot be read or found, or tells too little.
+    Gap: what is read of the driving video at the skeleton, its depth and the hands' sharpness, is read where the new
+    skeleton is.
     """
 
     def change(people: People) -> People:

@@ -287,6 +287,16 @@ def test_somebody_who_sits_stays_on_the_seat_with_both_feet_down():
     assert hips[0] > 2 and hips[-1] < 0.5 and moved[-1, ANKLES].max() < 0.5
 
 
+def test_somebody_who_never_stands_is_as_large_as_if_they_had():
+    case = Case(HELD_OUT_SEED + 1, "reach", body_with(np.random.default_rng(3)), frames=1)
+    [standing] = case.driving[0]
+    lone, both = ([[seated(standing)]] * 3, [[standing]] * 3 + [[seated(standing)]] * 3)
+    one, two = (stacked(retarget(clip, case.reference))[-1] for clip in (lone, both))
+    for start, end in ((1, 8), (2, 5), (3, 4), (16, 17)):
+        lengths = [np.linalg.norm(body[end, :2] - body[start, :2]) for body in (one, two)]
+        assert abs(lengths[0] / lengths[1] - 1) < 0.15, (start, end)
+
+
 def test_hands_that_are_folded_stay_folded():
     case = Case(HELD_OUT_SEED + 1, "reach", body_with(np.random.default_rng(4)), frames=12)
     clip = []
