@@ -117,6 +117,18 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         "(default: where the person is small in the picture)",
     )
     inputs.add_argument(
+        "--retarget",
+        action="store_true",
+        help="give the poses the reference's own bones, head and hands; feet, seat and hands that hold objects stay",
+    )
+    inputs.add_argument(
+        "--reference-pose",
+        type=Path,
+        metavar="FILE.json",
+        help="OpenPose JSON of the reference picture for --retarget (default: reference_pose.json beside "
+        "reference.png, else found in the picture)",
+    )
+    inputs.add_argument(
         "--hand-sharpness",
         metavar="TEXT",
         help='"measured" in the driving video, or what is asked for: "both sharp; left 0-24 blurred; right 30- 0.3" '

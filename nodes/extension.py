@@ -15,6 +15,7 @@ from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
+from .retarget import InhabitPoseRetarget
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
 from .schedule import InhabitShiftedSNR, InhabitTrailingSigmas
@@ -25,6 +26,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitAssembleModel,
     InhabitLoRALoader,
     InhabitSampleScene,
+    InhabitPoseRetarget,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,

@@ -18,9 +18,10 @@ from ..perception.person_crop import PersonCrop
 from .conditions import DrivingConditions
 from .fitting import Size, Target, tell_squeezing, working_size
 from .mask_input import read_mask_of, read_objects, read_structured_depth
-from .person_input import CropWish, PersonInput, given_person, perceived_person
+from .person_input import CropWish, PersonInput, given_person, perceived_person, with_other_poses
 from .pose_input import PoseFile, open_pose
 from .reference_picture import fit_reference, studio
+from .retargeting import neighbour_pose, retargeting
 from .streams import LazyFrames, ReadAgain
 
 __all__ = [
@@ -49,6 +50,8 @@ class InputFiles:
     pose: OpenPose JSON, OpenPose's folder of a JSON file a frame, or a video of drawn skeletons on black.
     size: (width, height) in pixels that everything is brought to; None: the driving video's own.
     hand_sharpness: MEASURED, or requests as in `perception.override_sharpness`; None: the model is not told.
+    retarget: give the poses the reference's bones, see `retargeting`. reference_pose: OpenPose JSON of the reference
+    picture for it; None: its pose is perceived.
     person: who of several people is meant, `perception.follow.parse_choice`, in the driving video's pixels.
     crop_to_person: work on a window around the person, None: where they are small, see `person_crop`.
     """
@@ -61,6 +64,8 @@ class InputFiles:
     object_mask: Path | None = None
     size: tuple[int, int] | None = None
     hand_sharpness: str | None = None
+    retarget: bool = False
+    reference_pose: Path | None = None
     person: str = LARGEST
     crop_to_person: bool | None = None
 
@@ -109,6 +114,9 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         picture, target.size, config.size_multiple, f"the reference {files.reference}"
     )  # told before the work
     seen = _person(files, video, pose, target, config)
+    if files.retarget:
+        bones = retargeting(files.reference, picture, files.reference_pose, files.object_mask, seen.target)
+        seen = with_other_poses(seen, bones)
     target, shown = seen.target, seen.video
     whole = pose.size if video is None else video.size
     if whole is not None and target.crop is None:
@@ -117,7 +125,7 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     blur_in = None if video is None else driving
     conditions = DrivingConditions(
         driving=driving,
-        mask=read_mask_of(files.mask, seen.skeletons, target, seen.path, seen.mask),
+        mask=read_mask_of(files.mask, seen.skeletons, target, seen.path, seen.mask, grown=files.retarget),
         skeleton=seen.skeletons,
         depth=read_structured_depth(files.depth, seen.skeletons, target),
         object_mask=read_objects(files.object_mask, target),
@@ -157,6 +165,10 @@ def with_neighbours(files: InputFiles) -> InputFiles:
     A pose may be missing, and then a mask: they are perceived. Raises InputError when another part that is needed is
     neither given nor there, naming the option to give.
     """
+    if files.reference_pose is not None and not files.retarget:
+        raise InputError("--reference-pose says nothing without --retarget: give both, or none")
+    if files.retarget and files.reference_pose is None:
+        files = replace(files, reference_pose=_neighbour(neighbour_pose(files.reference)))
     if files.driving is None:
         if files.pose is None:
             raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,17 @@ MOST_OF_FRAME = 0.5  # a mask that covers more and misses the skeleton is invert
 
 
 def read_mask_of(
-    path: Path | None, skeletons: LazyFrames, target: Target, pose: Path, characters: LazyFrames | None = None
+    path: Path | None,
+    skeletons: LazyFrames,
+    target: Target,
+    pose: Path,
+    characters: LazyFrames | None = None,
+    grown: bool = False,
 ) -> LazyFrames:
     """The formulated mask (F, H, W), 0 or 1, of AA2 eq. 2, from the character's mask or, without a file, the skeletons.
 
-    characters: (F, H, W) 0…1 at the target's size, the character's mask where it comes from no file.
+    characters: (F, H, W) 0…1 at the target's size, the character's mask where it comes from no file. grown: the
+    skeletons are another body's, which must find room, too: the mask covers the character and them.
     Tells the frames in which the mask is empty or misses the skeleton. Raises InputError for a mask that is empty in
     every frame, and as `read_planes`.
     """
@@ -41,9 +48,11 @@ def read_mask_of(
     look = _MaskLook()
 
     def blocks() -> Iterator[np.ndarray]:
-        for skeleton, character in zip(skeletons, characters, strict=True):
+        bodies = _grown(skeletons) if grown else repeat(None, len(skeletons))
+        for skeleton, character, body in zip(skeletons, characters, bodies, strict=True):
             look.add(inside(character), skeleton.amax(dim=-1) > SKELETON_THRESHOLD)
-            yield shape_agnostic_mask(character[None])[0].bool().numpy()
+            covered = character if body is None else torch.maximum(character, body)
+            yield shape_agnostic_mask(covered[None])[0].bool().numpy()
 
     mask = packed(blocks())
     what = f"the pose {pose}" if path is None else f"the mask {path}"

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from ..media import Clip, Pose, Video, parse_poses
+from ..media import Clip, Video, parse_poses
 from ..perception.follow import Along, Choice, Follow, Follower
 from ..perception.person_crop import PersonCrop, is_small, mask_boxes, moved_pose, person_boxes, person_crop
 from ..perception.skeleton import SKELETON_THRESHOLD
 from .fitting import Size, Target, cropped
 from .perceived import Perceived, default_estimator, perceive
-from .pose_input import PoseFile, drawn, read_skeletons, video_skeletons
+from .pose_input import People, PoseFile, drawn, read_skeletons, video_skeletons
 from .reference_picture import nearest_side
 from .streams import LazyFrames
 
@@ -35,7 +36,7 @@ class PersonInput:
     video: Clip | None
     path: Path
     skeletons: LazyFrames
-    people: list[list[Pose]] | None
+    people: People | None
     mask: LazyFrames | None = None
 
 
@@ -92,6 +93,14 @@ def perceived_person(video: Video, target: Target, choice: Choice, wish: CropWis
     skeletons, people = read_skeletons(pose, replace(target, shapes=(shown.size,)))
     mask = perceived.mask_at(target.size) if with_mask else None
     return PersonInput(target, shown, video.path, skeletons, people, mask)
+
+
+def with_other_poses(seen: PersonInput, change: Callable[[People], People]) -> PersonInput:
+    """The same with what `change` makes of the people. Raises InputError for skeletons that came drawn."""
+    if seen.people is None:
+        raise InputError(f"--retarget needs keypoints, and {seen.path} shows drawn skeletons: give --pose a JSON file")
+    people = change(seen.people)
+    return replace(seen, people=people, skeletons=drawn(people, seen.target.size))
 
 
 def _perceive(video: Clip, what: tuple[str, ...], follow: Follow) -> Perceived:

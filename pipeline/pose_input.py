@@ -23,6 +23,7 @@ from .streams import CHUNK, LazyFrames, chunks, packed
 
 logger = logging.getLogger(__name__)
 
+People = list[list[Pose]]  # of every frame, in pixels
 OUTSIDE = 0.1  # of the canvas' sides: points may lie this far beyond it, as of people who are cut off
 MOST_OUTSIDE = 0.5  # of all points of the bodies
 
@@ -61,7 +62,7 @@ def read_skeletons(
     pose: PoseFile,
     target: Target,
     choice: Choice = Choice(),  # noqa: B008 - frozen
-) -> tuple[LazyFrames, list[list[Pose]] | None]:
+) -> tuple[LazyFrames, People | None]:
     """The skeleton pictures (F, H, W, 3) at the target's size, and the one person of each frame if they are keypoints.
 
     Keypoints that name no canvas have the driving video's pixels, as it is stored. Frames without anybody are told,

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
-from inhabit.media import to_float, to_uint8
+from inhabit.media import parse_poses, to_float, to_uint8
 from inhabit.perception import (
     blur_maps,
     hand_face_regions,
@@ -25,6 +26,7 @@ from inhabit.perception import (
     structured_depth,
 )
 from inhabit.perception.person_crop import PersonCrop, cut_to, mask_boxes, person_crop
+from inhabit.perception.retarget import retarget_keypoints
 from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.pipeline.paste_back import paste_back
@@ -33,7 +35,8 @@ from inhabit.pipeline.uncrop import put_back
 from inhabit.sampling.reference_noise import diffuse_reference
 from inhabit.sampling.schedules import alphas_cumprod, trailing_timesteps
 from inhabit.sampling.windows import step_windows
-from inhabit.scenes import render_scene
+from inhabit.scenes import body, render_scene
+from inhabit.scenes.motion import idle_controls
 from inhabit.weights import BUNDLED, load, load_codec, read_config
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -363,6 +366,24 @@ def windowed_sampler() -> Image.Image:
     )
 
 
+def pose_retarget() -> Image.Image:
+    """Short legs, broad shoulders, a large head: the same motion in the same scene."""
+    scene, frame = clip("object"), 12
+    rig = body.Rig(
+        shoulder=0.13, torso=0.31, thigh=0.2, shin=0.19, pelvis=0.425, head=(0.105, 0.132, 0.118), hand=0.125
+    )
+    points = body.solve(rig, idle_controls(np.random.default_rng(SEED)))[0]
+    reference = [body.keypoints(body.project(points, 0.85 * SIZE, (SIZE / 2, 0.93 * SIZE)), SIZE, SIZE)]
+    [[character]] = parse_poses(reference, SIZE, SIZE)
+    changed = retarget_keypoints(scene.pose, character, list(scene.object.numpy()))
+    before, after = (render_skeleton(poses, SIZE, SIZE)[frame] for poses in (scene.pose, changed))
+    shown = scene.driving[frame] / 2
+    return grid(
+        [("reference_pose", render_skeleton(reference, SIZE, SIZE)[0]), ("objects", scene.object[frame])],
+        [("pose, on the video", shown.maximum(before)), ("pose that comes out", shown.maximum(after))],
+    )
+
+
 def paste_back_picture() -> Image.Image:
     scene, drawn, frame = clip("reach"), result("reach"), 12
     pasted = paste_back(drawn, scene.driving, scene.mask)
@@ -416,6 +437,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitAssembleModel": assemble_model,
     "InhabitLoRALoader": lora_loader,
     "InhabitSampleScene": sample_scene,
+    "InhabitPoseRetarget": pose_retarget,
     "InhabitSkeletonRenderer": skeleton_renderer,
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,

@@ -46,6 +46,7 @@ CONTRACT = {
         ["COMBO", "INT", "INT", "INT", "INT"],
         ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
     ),
+    "InhabitPoseRetarget": (["POSE_KEYPOINT", "IMAGE", "POSE_KEYPOINT", "MASK"], ["POSE_KEYPOINT"]),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
         ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],

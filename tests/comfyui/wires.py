@@ -70,6 +70,11 @@ class Wires:
             sampler |= {"latent": latent, "length": LENGTH, "overlap": OVERLAP}
             return sides | sampler if node == "InhabitWindowedSampler" else sides
         return {
+            "InhabitPoseRetarget": {
+                "pose": self.pose,
+                "reference_pose": self.pose[:1],
+                "objects": self.object_mask,
+            },
             "InhabitSkeletonRenderer": {"pose": self.pose, **size, "depth": self.depth},
             "InhabitShapeAgnosticMask": {
                 "mask": self.mask,
