@@ -47,7 +47,7 @@ USUAL = {
 # Not in paper: how far people's bones are from the usual (a log ratio), and how much shorter a clip shows a bone that
 # it never shows in the picture plane
 SPREAD, FORESHORTENING = 0.05, 0.05
-BENT = 0.78  # of the usual length from hip to ankle: legs that are never seen longer are never stretched
+BENT = 0.8  # of twice the longer bone of the leg: legs whose hip and ankle are never farther apart never stretch
 LARGEST_RATIO = 3.0
 
 
@@ -155,8 +155,8 @@ def unforeshortened(person: Proportions) -> Proportions:
     torso = lengths["torso"] / USUAL["torso"]
     if not np.isfinite(torso):
         return person
-    usual_leg = torso * (USUAL["thigh"] + USUAL["shin"])
-    bent = np.isfinite(person.leg) and person.leg < BENT * usual_leg
+    stretched = 2 * max(lengths["thigh"], lengths["shin"])  # thigh and shin are about as long as each other
+    bent = person.leg < BENT * stretched
     standing = np.isfinite(lengths["thigh"] + lengths["shin"]) and not bent
     unit = sum(lengths[name] for name in LONG) / sum(USUAL[name] for name in LONG) if standing else torso
     bones_of_legs = (("thigh",), ("shin",)) if bent else ()
