@@ -218,6 +218,11 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         help="leave the windows where they are, in place of moving all of them by a random offset at every step",
     )
     sampling.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a run with the same inputs and options was cut off; it left OUT.resume.safetensors",
+    )
+    sampling.add_argument(
         "--no-paste-back",
         dest="paste_back",
         action="store_false",

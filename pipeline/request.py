@@ -16,10 +16,11 @@ from ..models import LatentCodec, ModelConfig
 from ..weights import checkpoint_file, load, load_codec, read_config
 from ..weights.companions import image_context, load_vae
 from ..weights.lora import merge_lora
-from .animate import Settings, decoded, sample_latents
+from .animate import KeptParts, Settings, decoded, sample_latents
 from .conditions import DrivingConditions
 from .inputs import InputFiles, Inputs, open_inputs, with_neighbours
 from .paste_back import paste_back, pasted_back
+from .resume import progress_of
 from .uncrop import uncropped
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -36,6 +37,7 @@ class RunSettings(Settings):
     device: "cpu" or "cuda"; None: cuda where there is one.
     dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     compile: run the denoiser through torch.compile, which starts slowly and then takes faster steps.
+    resume: go on where a run that wrote the same file was cut off.
     """
 
     model: str = "puppets"
@@ -46,6 +48,7 @@ class RunSettings(Settings):
     device: str | None = None
     dtype: str | None = None
     compile: bool = False
+    resume: bool = False
 
     @property
     def checkpoint(self) -> Path:
@@ -94,17 +97,21 @@ def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress:
     """Animate the reference file by the driving file and write `out`, whole or not at all.
 
     Memory holds the latents of the whole video, and of its pictures only what is kept packed (see `open_inputs`).
+    Beside `out` a file keeps what is done until the result is written, see `resume`.
     out: .mp4 (H.264) or .mkv (lossless). Raises InputError for inputs, models or settings that cannot work, and for an
     `out` that is one of the inputs or cannot be written, before anything is written.
     """
     files = with_neighbours(files)
     _check_out(files, out, settings)
     choose_device(settings.device)
+    done = progress_of(out, files, settings)
+    kept = KeptParts(*(done.start(settings.resume) or (0, None)), done.save)
     inputs = open_inputs(files, read_config(settings.checkpoint))
-    drawing = draw(inputs, settings, progress)
+    drawing = draw(inputs, settings, progress, kept)
     write = write_lossless if out.suffix.lower() == ".mkv" else write_video
     frames = in_the_whole_picture(drawing.frames(settings.paste_back), inputs)
     write(out, frames, inputs.fps, sound_of=files.driving, times=inputs.times)
+    done.finish()
     height, width = inputs.conditions.size
     return Written(out, inputs.conditions.frames, (width, height) if inputs.crop is None else inputs.crop.picture)
 
@@ -124,8 +131,8 @@ def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True)
     return Animation(frames, raw, inputs)
 
 
-def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawing:
-    """Load the model and animate. Raises InputError as `animate_files`."""
+def draw(inputs: Inputs, settings: RunSettings, progress: bool = True, kept: KeptParts | None = None) -> Drawing:
+    """Load the model and animate. kept: see `sample_latents`. Raises InputError as `animate_files`."""
     device = choose_device(settings.device)
     config = read_config(settings.checkpoint)
     settings = settings.filled(config, inputs.conditions.size)
@@ -145,6 +152,7 @@ def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawin
         context=context,
         release_reference=True,
         progress=progress,
+        kept=kept,
     )
     return Drawing(latents, codec, settings.window, inputs.conditions)
 

@@ -156,3 +156,13 @@ def test_a_source_without_sound_gives_none(tmp_path):
     for source in (tmp_path / "silent.mp4", tmp_path / "picture.png", tmp_path):
         write_video(tmp_path / "made.mp4", frames, 8, sound_of=source)
         assert sound_packets(tmp_path / "made.mp4") == []
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_equal_frames_make_equal_files(tmp_path, name):
+    frames = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
+    written = []
+    for write in (write_lossless if name.endswith("mkv") else write_video,) * 2:
+        write(tmp_path / name, frames, 12)
+        written.append((tmp_path / name).read_bytes())
+    assert written[0] == written[1]
