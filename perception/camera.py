@@ -10,6 +10,7 @@ from ..media.opencv import cv2
 
 LONGER_SIDE = 640  # pixels of the pictures that are compared, at most
 MOST_POINTS, LEAST_POINTS = 400, 12
+SPREAD, DARK = 10.0, 12.0  # pixels around a pixel, and 0…255 below which brightness is mostly noise
 WINDOW = (21, 21)  # pixels around a point by which it is found again
 SAME_WAY_BACK = 0.5  # pixels that a point may miss where it is followed there and back
 FITS = 0.75  # pixels that a point may lie beside where the motion puts it
@@ -30,9 +31,9 @@ class View:
         height, width = hidden.shape
         factor = min(1.0, LONGER_SIDE / max(height, width))
         size = max(1, round(width * factor)), max(1, round(height * factor))
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        self.grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
         seen = cv2.resize((~hidden).astype(np.uint8), size, interpolation=cv2.INTER_AREA)
+        self.grey = _without_exposure(grey, seen)
         self.seen = cv2.erode(seen, np.ones((5, 5), np.uint8), borderValue=1)
         x, y = size[0] / width, size[1] / height
         self.scale = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
@@ -79,6 +80,13 @@ def stands_still(start: View, end: View, furthest: float = 0.35) -> bool:
     if float(_misses(small, corners, corners).max()) <= furthest:
         return True
     return _difference(start, end, np.eye(3)) <= BETTER * _difference(start, end, small) + STEP
+
+
+def _without_exposure(grey: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(h, w) uint8: how bright each pixel is next to what is seen around it, so that an exposure that flickers drops out."""
+    total = cv2.GaussianBlur(grey.astype(np.float32) * seen, (0, 0), SPREAD)
+    around = total / np.maximum(cv2.GaussianBlur(seen.astype(np.float32), (0, 0), SPREAD), 1e-3)
+    return np.clip(100 * (grey + DARK) / (around + DARK), 0, 255).astype(np.uint8)
 
 
 def _difference(start: View, end: View, small: np.ndarray) -> float:

@@ -175,9 +175,7 @@ class MovingPlace:
         box = self._around(holes)
         height, width = holes[box].shape
         moved = way @ np.array([[1, 0, box[1].start], [0, 1, box[0].start], [0, 0, 1]], float)
-        seen = cv2.warpPerspective(
-            source_clear, moved, (width, height), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        )
+        seen = cv2.warpPerspective(source_clear, moved, (width, height), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
         whole = cv2.warpPerspective(
             (source_clear > 0).astype(np.float32), moved, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )

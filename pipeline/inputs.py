@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +15,11 @@ from ..errors import InputError
 from ..media import Pose, Video, open_video, read_image
 from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
+from ..perception.masks import inside
+from ..perception.plate import CleanPlate
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
-from .mask_input import read_mask_of, read_objects, read_structured_depth
+from .mask_input import read_characters, read_mask_of, read_objects, read_structured_depth
 from .perceived import Perceived, default_estimator, perceive
 from .pose_input import PoseFile, open_pose, read_skeletons
 from .reference_picture import fit_reference, studio
@@ -65,6 +69,7 @@ class Inputs:
 
     picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
     times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
+    plate: makes the clean plate of the driving video; None where there is no driving video.
     """
 
     reference: Tensor
@@ -72,6 +77,7 @@ class Inputs:
     fps: float
     picture: Tensor | None = None
     times: np.ndarray | None = None
+    plate: Callable[[], CleanPlate] | None = None
 
 
 def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
@@ -100,7 +106,10 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     perceived = _perceived(video, files.mask is None) if pose is None else None
     pose = pose or PoseFile(video.path, video.size, video.fps, keypoints=perceived.keypoints, perceived=True)
     skeletons, people = read_skeletons(pose, target)
-    characters = perceived.mask_at(target.size) if perceived is not None and files.mask is None else None
+    if files.mask is not None:
+        characters = read_characters(files.mask, target)
+    else:
+        characters = None if perceived is None else perceived.mask_at(target.size)
     driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(video, target.size)
     conditions = DrivingConditions(
         driving=driving,
@@ -112,7 +121,18 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     )
     if video is None:
         return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
-    return Inputs(reference, conditions, video.fps, picture, video.times)
+    plate = functools.partial(_plate, video, target.size, characters, conditions.object_mask)
+    return Inputs(reference, conditions, video.fps, picture, video.times, plate)
+
+
+def _plate(video: Video, size: Size, characters: LazyFrames, objects: LazyFrames | None) -> CleanPlate:
+    """The place without the character and the objects it touches."""
+    hidden = characters
+    if objects is not None:
+        hidden = LazyFrames(
+            characters.shape, lambda frames: (inside(characters[frames]) | inside(objects[frames])).float()
+        )
+    return CleanPlate(_again(video, size), hidden)
 
 
 def _perceived(video: Video, with_mask: bool) -> Perceived:

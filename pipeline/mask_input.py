@@ -30,14 +30,12 @@ def read_mask_of(
 ) -> LazyFrames:
     """The formulated mask (F, H, W), 0 or 1, of AA2 eq. 2, from the character's mask or, without a file, the skeletons.
 
-    characters: (F, H, W) 0…1 at the target's size, the character's mask where it comes from no file.
+    characters: (F, H, W) 0…1 at the target's size, the character's mask where it is not to be read from the file.
     Tells the frames in which the mask is empty or misses the skeleton. Raises InputError for a mask that is empty in
     every frame, and as `read_planes`.
     """
-    if path is not None:
-        characters = read_planes("mask", path, target)
-    elif characters is None:
-        characters = _grown(skeletons)
+    if characters is None:
+        characters = _grown(skeletons) if path is None else read_planes("mask", path, target)
     look = _MaskLook()
 
     def blocks() -> Iterator[np.ndarray]:
@@ -52,6 +50,11 @@ def read_mask_of(
     if path is not None:
         look.tell(what)
     return mask
+
+
+def read_characters(path: Path, target: Target) -> LazyFrames:
+    """The character's mask (F, H, W), 0 or 1 where it is `inside`, to be gone through again. Raises as `read_planes`."""
+    return packed(inside(plane).numpy() for plane in read_planes("mask", path, target))
 
 
 def read_objects(path: Path | None, target: Target) -> LazyFrames | None:

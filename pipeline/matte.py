@@ -1,0 +1,92 @@
+"""Where the new character is in what the model drew: what Paste Back keeps where the place is known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..media import resize, to_uint8
+from ..perception import dilate
+from ..perception.backends import PoseEstimator
+from ..perception.masks import inside
+from ..perception.skeleton import SKELETON_THRESHOLD
+from .conditions import DrivingConditions
+from .fitting import frame_numbers
+from .streams import LazyFrames, packed
+
+logger = logging.getLogger(__name__)
+
+LONGER_SIDE = 512  # pixels of the frames that the estimator sees
+LIKELY = 0.4  # probability from which a pixel is the character's
+GROWN = 0.012  # of the shorter side: hair and soft edges around what the estimator found
+LIMB = 0.02  # of the skeleton's height: how far a limb reaches beyond its drawn line, at least
+BODY = 0.05  # the same where nobody is found, and the skeleton alone tells
+LEAST_ON_SKELETON = 0.5  # of the skeleton, that the found person covers; another person covers less
+
+
+def character_mattes(
+    drawn: Callable[[], Iterator[Tensor]], conditions: DrivingConditions, estimator: PoseEstimator
+) -> LazyFrames:
+    """Return the matte (F, H, W) 0…1 of the new character, packed: found in the result by a pose estimator.
+
+    drawn: starts the result's frames (H, W, 3) 0…1. The drawn skeleton, a little grown, and the objects belong to the
+    matte always, so that no limb is cut off. Where the estimator finds nobody on the skeleton, the skeleton is grown
+    to a body; without a skeleton, too, the whole frame is the matte. Tells in which frames.
+    """
+    height, width = conditions.size
+    scale = LONGER_SIDE / max(height, width)
+    seen = round(width * scale), round(height * scale)
+    unfound: list[int] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for frame, driving, mask in zip(drawn(), conditions.driving, conditions.mask, strict=True):
+            whole = torch.where(inside(mask).unsqueeze(-1), frame, driving)
+            yield resize(to_uint8(whole)[None], *seen)[0]
+
+    def mattes() -> Iterator[np.ndarray]:
+        objects = conditions.object_mask
+        for index, person in enumerate(estimator.estimate(pictures())):
+            skeleton = conditions.skeleton[index].amax(dim=-1) > SKELETON_THRESHOLD
+            found = torch.from_numpy(resize(person.mask[None], width, height)[0]) >= LIKELY
+            if not _is_on(found, skeleton):
+                unfound.append(index)
+                found = None
+            matte = _matte(found, skeleton)
+            if objects is not None:
+                matte |= _grown(inside(objects[index]), GROWN * min(height, width))
+            yield to_uint8(_softened(matte))
+
+    result = packed(mattes())
+    logger.info("%s finds the new character in %d frames", estimator.name, len(result) - len(unfound))
+    if unfound:
+        logger.info("the new character is not found in %s: its grown skeleton is kept there", frame_numbers(unfound))
+    return result
+
+
+def _is_on(found: Tensor, skeleton: Tensor) -> bool:
+    return bool(found.any()) and (not skeleton.any() or float(found[skeleton].float().mean()) >= LEAST_ON_SKELETON)
+
+
+def _matte(found: Tensor | None, skeleton: Tensor) -> Tensor:
+    """(H, W) bool: the found person, or None, and the skeleton, each grown."""
+    if found is None and not skeleton.any():
+        return torch.ones_like(skeleton)
+    rows = skeleton.any(dim=1).nonzero()
+    tall = int(rows[-1] - rows[0]) + 1 if len(rows) else 0
+    matte = _grown(skeleton, (BODY if found is None else LIMB) * tall)
+    return matte if found is None else matte | _grown(found, GROWN * min(found.shape))
+
+
+def _grown(region: Tensor, radius: float) -> Tensor:
+    return dilate(region.float()[None], max(1.0, radius))[0].bool()
+
+
+def _softened(matte: Tensor) -> Tensor:
+    """(H, W) 0…1: the bool matte with an edge that is soft over two pixels on both sides of its outline."""
+    planes = matte.float()[None, None]
+    padded = torch.nn.functional.pad(planes, [1] * 4, mode="replicate")
+    return torch.nn.functional.avg_pool2d(padded, 3, stride=1)[0, 0]
