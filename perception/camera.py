@@ -83,14 +83,14 @@ def stands_still(start: View, end: View, furthest: float = 0.35) -> bool:
 
 
 def _without_exposure(grey: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(h, w) uint8: how bright each pixel is next to what is seen around it, so that an exposure that flickers drops out."""
+    """(h, w) uint8: how bright each pixel is next to what is seen around it: an exposure that flickers drops out."""
     total = cv2.GaussianBlur(grey.astype(np.float32) * seen, (0, 0), SPREAD)
     around = total / np.maximum(cv2.GaussianBlur(seen.astype(np.float32), (0, 0), SPREAD), 1e-3)
     return np.clip(100 * (grey + DARK) / (around + DARK), 0, 255).astype(np.uint8)
 
 
 def _difference(start: View, end: View, small: np.ndarray) -> float:
-    """Mean difference 0…255 of what both show, 0 where they share nothing. small: (3, 3) from start's pixels to end's."""
+    """Mean difference 0…255 of what both show, 0 without anything in common. small: (3, 3), start's pixels to end's."""
     height, width = start.grey.shape
     options = {"dsize": (width, height), "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
     brought = cv2.warpPerspective(end.grey, small, **options)

@@ -11,7 +11,7 @@ import numpy as np
 from ..media import to_uint8
 from ..media.opencv import cv2
 from .camera import View, camera_motion
-from .plate_sources import Shot, colour_gain
+from .plate_sources import Shot, colour_gain, exposed
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class MovingPlace:
         self.known = 1 - left / hidden if hidden else 1.0
 
     def _way(self, start: int, end: int) -> np.ndarray | None:
-        """From one key frame's pixels to another's, link by link; None where there is no such frame or a link is lost."""
+        """From one key frame's pixels to another's, link by link; None without such a frame or where a link is lost."""
         if not 0 <= end < len(self._views):
             return None
         way = np.eye(3)
@@ -192,7 +192,7 @@ class MovingPlace:
         )
         common = (seen > self._margin) & own[box]
         gain = colour_gain(picture[box], brought, common)
-        brought = np.clip(np.rint(brought * gain), 0, 255).astype(np.uint8)
+        brought = exposed(brought, gain)
         if common.sum() < 64 or cv2.absdiff(brought, picture[box])[common].mean() > DISAGREEMENT:
             return
         picture[box][fresh] = brought[fresh]

@@ -15,11 +15,9 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..media import to_float, to_uint8
-from ..media.opencv import cv2
 from .camera import View, stands_still
-from .masks import inside
 from .moving_plate import MovingPlace
-from .plate_sources import Shot, colour_gain
+from .plate_sources import Shot, colour_gain, exposed
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +30,7 @@ CLEAR = 0.5  # of the best distance to the mask: samples that were nearer to the
 
 
 class CleanPlate:
-    """The plate of a clip, frame by frame: `plate[index]` → picture (H, W, 3) 0…1 and what is known of it (H, W) 0 or 1.
+    """The plate of a clip: `plate[index]` → picture (H, W, 3) 0…1 of one frame, and what is known of it (H, W) 0 or 1.
 
     A frame's picture is its own outside the character's mask; inside it shows what other frames saw there, in this
     frame's exposure, and the frame's own pixels where nothing is known. Frames are read again when they are asked for,
@@ -85,10 +83,11 @@ class CleanPlate:
 
 
 class StillPlace:
-    """What a still camera saw: for every pixel that the character ever hides, up to SAMPLES moments spread over the clip.
+    """What a still camera saw: of every pixel that the character ever hides up to SAMPLES moments of the clip.
 
     Each moment stands for an equal part of the clip, and holds the pixel as it was in the frame of that part in which
-    it lay farthest from the character: shadows and soft edges stay out. A pixel is the median of the NEAREST moments.
+    it lay farthest from the character: shadows and soft edges stay out. All are brought to the exposure of the first
+    frame. A pixel is the median of the NEAREST moments.
     """
 
     def __init__(self, shot: Shot) -> None:
@@ -100,8 +99,14 @@ class StillPlace:
         count = int(ever.sum())
         self._colours = np.zeros((self._parts, count, 3), np.uint8)
         self._clear = np.zeros((self._parts, count), np.uint8)  # pixels to the mask, 0: not seen
+        first = first_clear = None
         for index in range(len(shot)) if count else ():
-            self._add(index, to_uint8(shot.picture(index)), shot.clearance(index))
+            picture, clear = to_uint8(shot.picture(index)), shot.clearance(index)
+            if first is None:
+                first, first_clear = picture, clear
+            else:
+                picture = exposed(picture, colour_gain(first, picture, np.minimum(clear, first_clear) > self._margin))
+            self._add(index, picture, clear)
         best = self._clear.max(axis=0, initial=0)
         self._clear[self._clear < CLEAR * best] = 0
         self._seen = best > 0
@@ -121,7 +126,7 @@ class StillPlace:
         place = picture.copy()
         place[self._ever] = self._median[1]
         gain = colour_gain(picture, place, known & (clear > self._margin) & self._ever)
-        return np.clip(np.rint(place * gain), 0, 255).astype(np.uint8), known
+        return exposed(place, gain), known
 
     def _part(self, index: int) -> int:
         return index * self._parts // self._frames
@@ -147,7 +152,7 @@ class StillPlace:
 
 
 def _is_still(shot: Shot) -> bool:
-    """Whether the camera stands still, judged by frames spread over the clip, each against the first and the one before."""
+    """Whether the camera stands still, judged by some frames, each against the first and the one before it."""
     numbers = np.unique(np.linspace(0, len(shot) - 1, PROBES).round().astype(int))
     first = before = None
     for number in numbers.tolist():

@@ -64,3 +64,8 @@ def colour_gain(wanted: np.ndarray, given: np.ndarray, where: np.ndarray) -> np.
         if bright.sum() >= 64:
             gain[channel] = np.median(wanted[bright, channel] / given[bright, channel])
     return gain.clip(1 / LARGEST_GAIN, LARGEST_GAIN)
+
+
+def exposed(picture: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 times a factor (3,)."""
+    return np.clip(np.rint(picture * gain), 0, 255).astype(np.uint8)

@@ -21,6 +21,7 @@ from .streams import CHUNK, LazyFrames, chunks, packed
 logger = logging.getLogger(__name__)
 
 SKELETON_MARGIN = 0.05  # of the skeleton's height: how far head, hair and clothes reach beyond the drawn lines
+LIMB = 0.02  # of the skeleton's height: how far a limb reaches beyond its drawn line, at least
 LEAST_ON_SKELETON = 0.25  # of a frame's skeleton that its mask covers; a mask of the same person covers nearly all
 MOST_OF_FRAME = 0.5  # a mask that covers more and misses the skeleton is inverted
 
@@ -40,7 +41,7 @@ def read_mask_of(
 
     def blocks() -> Iterator[np.ndarray]:
         for skeleton, character in zip(skeletons, characters, strict=True):
-            look.add(inside(character), skeleton.amax(dim=-1) > SKELETON_THRESHOLD)
+            look.add(inside(character), drawn_on(skeleton))
             yield shape_agnostic_mask(character[None])[0].bool().numpy()
 
     mask = packed(blocks())
@@ -53,7 +54,7 @@ def read_mask_of(
 
 
 def read_characters(path: Path, target: Target) -> LazyFrames:
-    """The character's mask (F, H, W), 0 or 1 where it is `inside`, to be gone through again. Raises as `read_planes`."""
+    """The character's mask (F, H, W), 1 where it is `inside`, else 0, kept packed. Raises as `read_planes`."""
     return packed(inside(plane).numpy() for plane in read_planes("mask", path, target))
 
 
@@ -99,14 +100,25 @@ def _checked(option: str, clip: Clip, target: Target) -> Iterator[Tensor]:
         yield torch.from_numpy(plane)
 
 
+def drawn_on(skeletons: Tensor) -> Tensor:
+    """Where (…, H, W) bool drawn skeletons (…, H, W, 3) have a line."""
+    return skeletons.amax(dim=-1) > SKELETON_THRESHOLD
+
+
+def limbs(lines: Tensor, reach: float = LIMB) -> Tensor:
+    """The lines of skeletons (F, H, W) bool, grown by `reach` of each one's height, bool."""
+    grown = [dilate(plane.float()[None], reach * _extent(plane.any(dim=1))) for plane in lines]
+    return torch.cat(grown).bool()
+
+
 def _grown(skeletons: LazyFrames) -> Iterator[Tensor]:
     """Masks (H, W), 0 or 1: drawn skeletons grown by 5 % of the tallest one's height.
 
     # Not in paper: stands in for the character's mask where a skeleton is all there is.
     """
-    tallest = max(_extent((skeleton.amax(dim=-1) > SKELETON_THRESHOLD).any(dim=1)) for skeleton in skeletons)
+    tallest = max(_extent(drawn_on(skeleton).any(dim=1)) for skeleton in skeletons)
     for part in chunks(len(skeletons), CHUNK):
-        yield from dilate((skeletons[part].amax(dim=-1) > SKELETON_THRESHOLD).float(), SKELETON_MARGIN * tallest)
+        yield from dilate(drawn_on(skeletons[part]).float(), SKELETON_MARGIN * tallest)
 
 
 def _extent(occupied: Tensor) -> int:

@@ -13,9 +13,9 @@ from ..media import resize, to_uint8
 from ..perception import dilate
 from ..perception.backends import PoseEstimator
 from ..perception.masks import inside
-from ..perception.skeleton import SKELETON_THRESHOLD
 from .conditions import DrivingConditions
 from .fitting import frame_numbers
+from .mask_input import LIMB, SKELETON_MARGIN, drawn_on, limbs
 from .streams import LazyFrames, packed
 
 logger = logging.getLogger(__name__)
@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 LONGER_SIDE = 512  # pixels of the frames that the estimator sees
 LIKELY = 0.4  # probability from which a pixel is the character's
 GROWN = 0.012  # of the shorter side: hair and soft edges around what the estimator found
-LIMB = 0.02  # of the skeleton's height: how far a limb reaches beyond its drawn line, at least
-BODY = 0.05  # the same where nobody is found, and the skeleton alone tells
 LEAST_ON_SKELETON = 0.5  # of the skeleton, that the found person covers; another person covers less
 
 
@@ -50,7 +48,7 @@ def character_mattes(
     def mattes() -> Iterator[np.ndarray]:
         objects = conditions.object_mask
         for index, person in enumerate(estimator.estimate(pictures())):
-            skeleton = conditions.skeleton[index].amax(dim=-1) > SKELETON_THRESHOLD
+            skeleton = drawn_on(conditions.skeleton[index])
             found = torch.from_numpy(resize(person.mask[None], width, height)[0]) >= LIKELY
             if not _is_on(found, skeleton):
                 unfound.append(index)
@@ -75,10 +73,9 @@ def _matte(found: Tensor | None, skeleton: Tensor) -> Tensor:
     """(H, W) bool: the found person, or None, and the skeleton, each grown."""
     if found is None and not skeleton.any():
         return torch.ones_like(skeleton)
-    rows = skeleton.any(dim=1).nonzero()
-    tall = int(rows[-1] - rows[0]) + 1 if len(rows) else 0
-    matte = _grown(skeleton, (BODY if found is None else LIMB) * tall)
-    return matte if found is None else matte | _grown(found, GROWN * min(found.shape))
+    if found is None:
+        return limbs(skeleton[None], SKELETON_MARGIN)[0]
+    return limbs(skeleton[None], LIMB)[0] | _grown(found, GROWN * min(found.shape))
 
 
 def _grown(region: Tensor, radius: float) -> Tensor:
