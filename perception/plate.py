@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..media import to_float, to_uint8
+from ..media.opencv import cv2
 from .camera import View, stands_still
 from .moving_plate import MovingPlace
 from .plate_sources import Shot, colour_gain, exposed
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MARGIN = 0.02  # of the shorter side, see `Shot`
 EDGE = 0.004  # of the shorter side, see `Shot`; at least a pixel
+ISLAND = 0.1  # of the shorter side: a square of known pixels among unknown ones that counts
 SAMPLES = 12  # moments of the clip of which a still camera's picture is kept where the character ever was
 NEAREST = 5  # of them, the nearest in time, whose median is taken
 PROBES = 16  # frames by which it is judged whether the camera moves
@@ -33,8 +35,9 @@ class CleanPlate:
     """The plate of a clip: `plate[index]` → picture (H, W, 3) 0…1 of one frame, and what is known of it (H, W) 0 or 1.
 
     A frame's picture is its own outside the character's mask; inside it shows what other frames saw there, in this
-    frame's exposure, and the frame's own pixels where nothing is known. Frames are read again when they are asked for,
-    best in order. `known` is the share of the hidden pixels that some frame shows, `camera` "still" or "moving".
+    frame's exposure, and the frame's own pixels where nothing is known, or only little pieces. Frames are read again
+    when they are asked for, best in order. `known` is the share of the hidden pixels that some frame shows, `camera`
+    "still" or "moving".
     """
 
     def __init__(self, frames: Sequence[Tensor], masks: Sequence[Tensor], margin: int | None = None) -> None:
@@ -77,9 +80,10 @@ class CleanPlate:
         if not hidden.any():
             return picture, torch.ones(self._shot.size)
         filled, known = self._place.fill(index, to_uint8(picture), clear)
+        known = _without_islands(known | ~hidden)
         taken = torch.from_numpy(hidden & known)
         plate = torch.where(taken.unsqueeze(-1), to_float(filled), picture)
-        return plate, torch.from_numpy(known | ~hidden).float()
+        return plate, torch.from_numpy(known).float()
 
 
 class StillPlace:
@@ -149,6 +153,14 @@ class StillPlace:
         places = np.arange(NEAREST)[:, None] % np.maximum(found, 1)  # fewer stand several times: the same middle
         chosen = np.take_along_axis(chosen, places[..., None], axis=0)
         return np.partition(chosen, NEAREST // 2, axis=0)[NEAREST // 2]
+
+
+def _without_islands(known: np.ndarray) -> np.ndarray:
+    """(H, W) bool without its small pieces: holes of a mask that covers the character badly show it."""
+    count, pieces, statistics, _ = cv2.connectedComponentsWithStats(known.astype(np.uint8), connectivity=4)
+    large = statistics[:count, cv2.CC_STAT_AREA] >= (ISLAND * min(known.shape)) ** 2
+    large[0] = False  # what is not known
+    return large[pieces]
 
 
 def _is_still(shot: Shot) -> bool:

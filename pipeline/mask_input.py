@@ -107,8 +107,7 @@ def drawn_on(skeletons: Tensor) -> Tensor:
 
 def limbs(lines: Tensor, reach: float = LIMB) -> Tensor:
     """The lines of skeletons (F, H, W) bool, grown by `reach` of each one's height, bool."""
-    grown = [dilate(plane.float()[None], reach * _extent(plane.any(dim=1))) for plane in lines]
-    return torch.cat(grown).bool()
+    return torch.cat([dilate(plane.float()[None], reach * height_of(plane)) for plane in lines]).bool()
 
 
 def _grown(skeletons: LazyFrames) -> Iterator[Tensor]:
@@ -116,14 +115,14 @@ def _grown(skeletons: LazyFrames) -> Iterator[Tensor]:
 
     # Not in paper: stands in for the character's mask where a skeleton is all there is.
     """
-    tallest = max(_extent(drawn_on(skeleton).any(dim=1)) for skeleton in skeletons)
+    tallest = max(height_of(drawn_on(skeleton)) for skeleton in skeletons)
     for part in chunks(len(skeletons), CHUNK):
         yield from dilate(drawn_on(skeletons[part]).float(), SKELETON_MARGIN * tallest)
 
 
-def _extent(occupied: Tensor) -> int:
-    """Length from the first to the last True of a bool vector; 0 without any."""
-    places = occupied.nonzero()
+def height_of(region: Tensor) -> int:
+    """Height in pixels of what a bool region (H, W) covers; 0 without any."""
+    places = region.any(dim=1).nonzero()
     return int(places[-1] - places[0]) + 1 if len(places) else 0
 
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ..media import resize, to_uint8
+from ..media.opencv import cv2
 from ..perception import dilate
 from ..perception.backends import PoseEstimator
 from ..perception.masks import inside
 from .conditions import DrivingConditions
 from .fitting import frame_numbers
-from .mask_input import LIMB, SKELETON_MARGIN, drawn_on, limbs
+from .mask_input import LIMB, SKELETON_MARGIN, drawn_on, height_of, limbs
 from .streams import LazyFrames, packed
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 LONGER_SIDE = 512  # pixels of the frames that the estimator sees
 LIKELY = 0.4  # probability from which a pixel is the character's
 GROWN = 0.012  # of the shorter side: hair and soft edges around what the estimator found
+TRUNK = 0.11  # of the skeleton's height: lines twice as far apart enclose what lies between them
 LEAST_ON_SKELETON = 0.5  # of the skeleton, that the found person covers; another person covers less
 
 
@@ -66,16 +68,28 @@ def character_mattes(
 
 
 def _is_on(found: Tensor, skeleton: Tensor) -> bool:
-    return bool(found.any()) and (not skeleton.any() or float(found[skeleton].float().mean()) >= LEAST_ON_SKELETON)
+    if not skeleton.any():
+        return bool(found.any())
+    return bool(found.any()) and float(found[skeleton].float().mean()) >= LEAST_ON_SKELETON
 
 
 def _matte(found: Tensor | None, skeleton: Tensor) -> Tensor:
-    """(H, W) bool: the found person, or None, and the skeleton, each grown."""
+    """(H, W) bool: the found person and the skeleton, each grown; without one a body around the skeleton."""
     if found is None and not skeleton.any():
         return torch.ones_like(skeleton)
     if found is None:
-        return limbs(skeleton[None], SKELETON_MARGIN)[0]
+        return _body(skeleton)
     return limbs(skeleton[None], LIMB)[0] | _grown(found, GROWN * min(found.shape))
+
+
+def _body(skeleton: Tensor) -> Tensor:
+    """(H, W) bool: the skeleton grown to a body, with what its lines nearly enclose, as a trunk."""
+    wide = limbs(skeleton[None], TRUNK)[0]
+    outlines, _ = cv2.findContours(wide.numpy().astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros(wide.shape, np.uint8), outlines, -1, 1, cv2.FILLED)
+    reach = 2 * round((TRUNK - SKELETON_MARGIN) * height_of(skeleton)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return torch.from_numpy(cv2.erode(filled, disc, borderValue=1)).bool()
 
 
 def _grown(region: Tensor, radius: float) -> Tensor:
