@@ -13,6 +13,7 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
+from .plate import InhabitCleanPlate
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
@@ -28,6 +29,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,
     InhabitMotionBlur,
+    InhabitCleanPlate,
     InhabitReference,
     InhabitMotion,
     InhabitEnvironment,

@@ -15,11 +15,11 @@ from ..errors import InputError
 from ..media import Pose, Video, open_video, read_image
 from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
-from ..perception.masks import inside
 from ..perception.plate import CleanPlate
 from .conditions import DrivingConditions
 from .fitting import Size, Target, working_size
-from .mask_input import drawn_on, limbs, read_characters, read_mask_of, read_objects, read_structured_depth
+from .hidden import certainly_hidden, with_objects
+from .mask_input import read_characters, read_mask_of, read_objects, read_structured_depth
 from .perceived import Perceived, default_estimator, perceive
 from .pose_input import PoseFile, open_pose, read_skeletons
 from .reference_picture import fit_reference, studio
@@ -121,22 +121,12 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     )
     if video is None:
         return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
-    more = skeletons if perceived is not None else None
-    plate = functools.partial(_plate, video, target.size, characters, conditions.object_mask, more)
+    hidden = characters
+    if perceived is not None and files.mask is None:
+        hidden = certainly_hidden(characters, skeletons, video.fps)
+    hidden = with_objects(hidden, conditions.object_mask)
+    plate = functools.partial(CleanPlate, _again(video, target.size), hidden)
     return Inputs(reference, conditions, video.fps, picture, video.times, plate)
-
-
-def _plate(
-    video: Video, size: Size, characters: LazyFrames, objects: LazyFrames | None, skeletons: LazyFrames | None
-) -> CleanPlate:
-    """The place without the character and the objects it touches, nor a limb that a perceived mask lacks."""
-
-    def hidden(frames: list[int]) -> Tensor:
-        mask = inside(characters[frames])
-        mask = mask if objects is None else mask | inside(objects[frames])
-        return (mask if skeletons is None else mask | limbs(drawn_on(skeletons[frames]))).float()
-
-    return CleanPlate(_again(video, size), LazyFrames(characters.shape, hidden))
 
 
 def _perceived(video: Video, with_mask: bool) -> Perceived:

@@ -105,7 +105,8 @@ def pasted_back(
             alpha = torch.maximum(_feather(inside, feather), weight).unsqueeze(-1)
             if seen is not None:
                 (plate, known), matte = next(seen)
-                original, alpha = _in_place(original, alpha, plate, known, matte, feather)
+                if inside.any():
+                    original, alpha = _in_place(original, alpha, plate, known, matte, feather)
             mixed = torch.lerp(original, drew, alpha)  # exact at 0 and 1 for finite frames
             yield torch.where(alpha > 0, mixed, original)
             bar.update()
