@@ -24,6 +24,7 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
+from inhabit.perception.plate import CleanPlate
 from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.pipeline.paste_back import paste_back
@@ -359,6 +360,15 @@ def windowed_sampler() -> Image.Image:
     )
 
 
+def clean_plate() -> Image.Image:
+    scene, frame = clip("walk"), 12
+    plate, known = CleanPlate(scene.driving, scene.character)[frame]
+    return grid(
+        [("driving", scene.driving[frame]), ("mask", scene.character[frame])],
+        [("plate", plate), ("known", known)],
+    )
+
+
 def paste_back_picture() -> Image.Image:
     scene, drawn, frame = clip("reach"), result("reach"), 12
     pasted = paste_back(drawn, scene.driving, scene.mask)
@@ -377,6 +387,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,
     "InhabitMotionBlur": motion_blur,
+    "InhabitCleanPlate": clean_plate,
     "InhabitReference": reference,
     "InhabitMotion": motion,
     "InhabitEnvironment": environment,

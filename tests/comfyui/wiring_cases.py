@@ -17,6 +17,7 @@ IMAGES = [
     ("InhabitSkeletonRenderer", "depth"),
     ("InhabitShapeAgnosticMask", "image"),
     ("InhabitMotionBlur", "driving"),
+    ("InhabitCleanPlate", "driving"),
     ("InhabitMotion", "skeleton"),
     ("InhabitMotion", "depth"),
     ("InhabitMotion", "blur"),
@@ -28,6 +29,7 @@ IMAGES = [
 ALONE = [("InhabitReference", "image"), ("InhabitReference", "driving")]
 MASKS = [
     ("InhabitShapeAgnosticMask", "mask"),
+    ("InhabitCleanPlate", "mask"),
     ("InhabitEnvironment", "mask"),
     ("InhabitObjects", "mask"),
     ("InhabitPasteBack", "mask"),
