@@ -8,22 +8,23 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..media import resize, to_uint8
 from ..media.opencv import cv2
-from ..perception import dilate
+from ..perception import dilate, feather
 from ..perception.backends import PoseEstimator
 from ..perception.masks import inside
 from .conditions import DrivingConditions
 from .fitting import frame_numbers
-from .mask_input import LIMB, SKELETON_MARGIN, drawn_on, height_of, limbs
+from .mask_input import SKELETON_MARGIN, drawn_on, height_of, limbs
 from .streams import LazyFrames, packed
 
 logger = logging.getLogger(__name__)
 
 LONGER_SIDE = 512  # pixels of the frames that the estimator sees
-LIKELY = 0.4  # probability from which a pixel is the character's
-GROWN = 0.012  # of the shorter side: hair and soft edges around what the estimator found
+LIKELY = 0.5  # probability from which a pixel is the character's
+GROWN = 0.008  # of the shorter side: hair and soft edges around what the estimator found
 TRUNK = 0.11  # of the skeleton's height: lines twice as far apart enclose what lies between them
 LEAST_ON_SKELETON = 0.5  # of the skeleton, that the found person covers; another person covers less
 
@@ -55,10 +56,11 @@ def character_mattes(
             if not _is_on(found, skeleton):
                 unfound.append(index)
                 found = None
-            matte = _matte(found, skeleton)
+            kept = torch.ones_like(skeleton) if found is None and not skeleton.any() else _body(skeleton, found is None)
             if objects is not None:
-                matte |= _grown(inside(objects[index]), GROWN * min(height, width))
-            yield to_uint8(_softened(matte))
+                kept = kept | inside(objects[index])
+            matte = feather(kept.float()[None], 1)[0]
+            yield to_uint8(matte if found is None else torch.maximum(matte, _soft(found)))
 
     result = packed(mattes())
     logger.info("%s finds the new character in %d frames", estimator.name, len(result) - len(unfound))
@@ -73,17 +75,10 @@ def _is_on(found: Tensor, skeleton: Tensor) -> bool:
     return bool(found.any()) and float(found[skeleton].float().mean()) >= LEAST_ON_SKELETON
 
 
-def _matte(found: Tensor | None, skeleton: Tensor) -> Tensor:
-    """(H, W) bool: the found person and the skeleton, each grown; without one a body around the skeleton."""
-    if found is None and not skeleton.any():
-        return torch.ones_like(skeleton)
-    if found is None:
-        return _body(skeleton)
-    return limbs(skeleton[None], LIMB)[0] | _grown(found, GROWN * min(found.shape))
-
-
-def _body(skeleton: Tensor) -> Tensor:
-    """(H, W) bool: the skeleton grown to a body, with what its lines nearly enclose, as a trunk."""
+def _body(skeleton: Tensor, whole: bool) -> Tensor:
+    """(H, W) bool: the skeleton grown to limbs; whole: to a body, with what its lines nearly enclose, as a trunk."""
+    if not whole:
+        return limbs(skeleton[None])[0]
     wide = limbs(skeleton[None], TRUNK)[0]
     outlines, _ = cv2.findContours(wide.numpy().astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(np.zeros(wide.shape, np.uint8), outlines, -1, 1, cv2.FILLED)
@@ -92,12 +87,7 @@ def _body(skeleton: Tensor) -> Tensor:
     return torch.from_numpy(cv2.erode(filled, disc, borderValue=1)).bool()
 
 
-def _grown(region: Tensor, radius: float) -> Tensor:
-    return dilate(region.float()[None], max(1.0, radius))[0].bool()
-
-
-def _softened(matte: Tensor) -> Tensor:
-    """(H, W) 0…1: the bool matte with an edge that is soft over two pixels on both sides of its outline."""
-    planes = matte.float()[None, None]
-    padded = torch.nn.functional.pad(planes, [1] * 4, mode="replicate")
-    return torch.nn.functional.avg_pool2d(padded, 3, stride=1)[0, 0]
+def _soft(found: Tensor) -> Tensor:
+    """(H, W) 0…1: a bool region a little grown, with an edge that is soft by a pixel to both sides."""
+    planes = dilate(found.float()[None], max(1.0, GROWN * min(found.shape)))[None]
+    return functional.avg_pool2d(functional.pad(planes, [1] * 4, mode="replicate"), 3, stride=1)[0, 0]
