@@ -105,8 +105,13 @@ def environment_frames(
     # models are trained with; the latent mask tells it from a grey wall. "mean" is each frame's mean colour outside the
     # mask, "blurred" what lies around the hole, smeared into it, for weights that never saw a hole.
 
-    Raises InputError for another fill.
+    plate (…, H, W, 3) 0…1, the place without anybody, fills the hole where it is `known` (…, H, W), above 0.5; without
+    known everywhere, without a plate nowhere.
+
+    Raises InputError for another fill, and for a plate or what is known of it of another shape.
     """
+    if plate is not None:
+        return _with_plate(environment_frames(driving, mask, fill), mask, plate, known)
     hole = selected(mask).unsqueeze(-1)
     if fill == "blank":
         return torch.where(hole, GREY, driving)
