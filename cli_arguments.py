@@ -228,6 +228,13 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="show what the model drew everywhere, also around the character",
     )
+    sampling.add_argument(
+        "--plate",
+        choices=("auto", "off"),
+        default="auto",
+        help="auto: around the new character show the place as other frames of the driving video do, where they do; "
+        "off: what the model drew there (default auto)",
+    )
 
 
 def _add_perceive(commands) -> None:

@@ -14,6 +14,7 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
+from .plate import InhabitCleanPlate
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .retarget import InhabitPoseRetarget
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
@@ -31,6 +32,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,
     InhabitMotionBlur,
+    InhabitCleanPlate,
     InhabitReference,
     InhabitMotion,
     InhabitEnvironment,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
 from ..perception.follow import LARGEST, parse_choice
 from ..perception.person_crop import PersonCrop
+from ..perception.plate import CleanPlate
 from .conditions import DrivingConditions
 from .fitting import Size, Target, tell_squeezing, working_size
-from .mask_input import read_mask_of, read_objects, read_structured_depth
+from .hidden import certainly_hidden, with_objects
+from .mask_input import read_characters, read_mask_of, read_objects, read_structured_depth
 from .person_input import CropWish, PersonInput, given_person, perceived_person, with_other_poses
 from .pose_input import PoseFile, open_pose
 from .reference_picture import fit_reference, studio
@@ -77,6 +81,7 @@ class Inputs:
     picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
     times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
     crop, video: where the conditions are a window of the driving video: which one, and the whole video.
+    plate: makes the clean plate of the driving video; None where there is no driving video.
     """
 
     reference: Tensor
@@ -86,6 +91,7 @@ class Inputs:
     times: np.ndarray | None = None
     crop: PersonCrop | None = None
     video: Video | None = None
+    plate: Callable[[], CleanPlate] | None = None
 
 
 def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
@@ -110,10 +116,10 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     pose = None if files.pose is None else open_pose(files.pose)
     target = _target(files, video, pose, config)
     picture = read_image(files.reference)
-    fit_reference(
-        picture, target.size, config.size_multiple, f"the reference {files.reference}"
-    )  # told before the work
+    name = f"the reference {files.reference}"
+    fit_reference(picture, target.size, config.size_multiple, name)  # told before the work
     seen = _person(files, video, pose, target, config)
+    own_skeletons = seen.skeletons
     if files.retarget:
         bones = retargeting(files.reference, picture, files.reference_pose, files.object_mask, seen.target)
         seen = with_other_poses(seen, bones)
@@ -121,20 +127,26 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     whole = pose.size if video is None else video.size
     if whole is not None and target.crop is None:
         tell_squeezing(target.size, whole, target.path, config.size_multiple)
+    characters = seen.mask if files.mask is None else read_characters(files.mask, target)
     driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(shown, target.size)
     blur_in = None if video is None else driving
     conditions = DrivingConditions(
         driving=driving,
-        mask=read_mask_of(files.mask, seen.skeletons, target, seen.path, seen.mask, grown=files.retarget),
+        mask=read_mask_of(files.mask, seen.skeletons, target, seen.path, characters, grown=files.retarget),
         skeleton=seen.skeletons,
         depth=read_structured_depth(files.depth, seen.skeletons, target),
         object_mask=read_objects(files.object_mask, target),
         blur=_hand_maps(files, seen.people, blur_in, target.size, config.pose.typical_sharpness),
     )
-    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
+    reference = fit_reference(picture, target.size, config.size_multiple, name)
     if video is None:
         return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
-    return Inputs(reference, conditions, video.fps, picture, video.times, target.crop, video)
+    hidden = characters
+    if seen.mask is not None:
+        hidden = certainly_hidden(characters, own_skeletons, video.fps)
+    hidden = with_objects(hidden, conditions.object_mask)
+    plate = functools.partial(CleanPlate, _again(shown, target.size), hidden)
+    return Inputs(reference, conditions, video.fps, picture, video.times, target.crop, video, plate)
 
 
 def _person(

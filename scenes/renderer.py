@@ -203,6 +203,20 @@ class SceneRenderer:
         layers = [np.ascontiguousarray(marks[..., i]) for i in range(4)]
         return Frame(np.ascontiguousarray(image), depth.astype(np.float32) / 255, *layers)
 
+    def place(self, index: int) -> np.ndarray:
+        """The place that one frame shows, without a character and its things and shadows, (H, W, 3) uint8.
+
+        Raises:
+            InputError: for an index outside the clip.
+        """
+        if not 0 <= index < self.frames:
+            raise InputError(f"frame is {index}; use 0…{self.frames - 1}")
+        base = self._down(self._crop(self._plate.behind, index))
+        image, depth = np.ascontiguousarray(base[..., :3]), base[..., 3]
+        if self._plate.front is None:
+            return image
+        return np.ascontiguousarray(self._occlude(index, image, depth, np.zeros_like(base))[0])
+
     def _occlude(self, index: int, image: np.ndarray, depth: np.ndarray, marks: np.ndarray) -> tuple[np.ndarray, ...]:
         front = self._down(self._crop(self._plate.front, index))
         cover = self._down(self._crop(self._plate.cover, index))

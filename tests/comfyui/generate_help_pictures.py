@@ -26,6 +26,7 @@ from inhabit.perception import (
     structured_depth,
 )
 from inhabit.perception.person_crop import PersonCrop, cut_to, mask_boxes, person_crop
+from inhabit.perception.plate import CleanPlate
 from inhabit.perception.retarget import retarget_keypoints
 from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
@@ -384,6 +385,15 @@ def pose_retarget() -> Image.Image:
     )
 
 
+def clean_plate() -> Image.Image:
+    scene, frame = clip("walk"), 12
+    plate, known = CleanPlate(scene.driving, scene.character)[frame]
+    return grid(
+        [("driving", scene.driving[frame]), ("mask", scene.character[frame])],
+        [("plate", plate), ("known", known)],
+    )
+
+
 def paste_back_picture() -> Image.Image:
     scene, drawn, frame = clip("reach"), result("reach"), 12
     pasted = paste_back(drawn, scene.driving, scene.mask)
@@ -442,6 +452,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,
     "InhabitMotionBlur": motion_blur,
+    "InhabitCleanPlate": clean_plate,
     "InhabitReference": reference,
     "InhabitMotion": motion,
     "InhabitEnvironment": environment,

@@ -52,7 +52,8 @@ CONTRACT = {
         ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],
         ["MASK", "IMAGE"],
     ),
-    "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
+    "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT", "IMAGE", "MASK", "MASK"], ["IMAGE"]),
+    "InhabitCleanPlate": (["IMAGE", "MASK", "INT"], ["IMAGE", "MASK"]),
     "InhabitHandFaceRegions": (
         ["POSE_KEYPOINT", "INT", "INT", "FLOAT", "IMAGE", "INT"],
         ["MASK", "MASK", "MASK", "IMAGE"],
@@ -64,7 +65,7 @@ CONTRACT = {
     ),
     "InhabitMotion": (["CONDITIONING", "CONDITIONING", "IMAGE", "IMAGE", "IMAGE"], ["CONDITIONING", "CONDITIONING"]),
     "InhabitEnvironment": (
-        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK", "COMBO", "COMBO"],
+        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK", "COMBO", "COMBO", "IMAGE", "MASK"],
         ["CONDITIONING", "CONDITIONING", "LATENT"],
     ),
     "InhabitObjects": (

@@ -87,6 +87,7 @@ class Wires:
             },
             "InhabitHandFaceRegions": {"pose": self.pose, **size, "dilation": 2.0},
             "InhabitMotionBlur": {"pose": self.pose, **size, "sharpness_override": "", "driving": self.driving},
+            "InhabitCleanPlate": video,
             "InhabitReference": {
                 "vae": self.vae,
                 "image": self.reference,

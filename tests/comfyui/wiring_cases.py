@@ -17,6 +17,7 @@ IMAGES = [
     ("InhabitSkeletonRenderer", "depth"),
     ("InhabitShapeAgnosticMask", "image"),
     ("InhabitMotionBlur", "driving"),
+    ("InhabitCleanPlate", "driving"),
     ("InhabitMotion", "skeleton"),
     ("InhabitMotion", "depth"),
     ("InhabitMotion", "blur"),
@@ -33,6 +34,7 @@ ALONE = [("InhabitReference", "image"), ("InhabitReference", "driving")]
 MASKS = [
     ("InhabitPoseRetarget", "objects"),
     ("InhabitShapeAgnosticMask", "mask"),
+    ("InhabitCleanPlate", "mask"),
     ("InhabitEnvironment", "mask"),
     ("InhabitObjects", "mask"),
     ("InhabitPasteBack", "mask"),
