@@ -13,6 +13,7 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
+from .perceive import InhabitPoseEstimator
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
@@ -24,6 +25,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitAssembleModel,
     InhabitLoRALoader,
     InhabitSampleScene,
+    InhabitPoseEstimator,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,

@@ -46,6 +46,7 @@ CONTRACT = {
         ["COMBO", "INT", "INT", "INT", "INT"],
         ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
     ),
+    "InhabitPoseEstimator": (["IMAGE,VIDEO", "COMBO", "STRING", "FLOAT"], ["POSE_KEYPOINT", "IMAGE", "MASK"]),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
         ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],
