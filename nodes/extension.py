@@ -14,6 +14,7 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
+from .perceive import InhabitPoseEstimator
 from .plate import InhabitCleanPlate
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .retarget import InhabitPoseRetarget
@@ -28,6 +29,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitLoRALoader,
     InhabitSampleScene,
     InhabitPoseRetarget,
+    InhabitPoseEstimator,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,

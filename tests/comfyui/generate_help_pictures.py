@@ -25,6 +25,7 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
+from inhabit.perception.backends import MediaPipePose
 from inhabit.perception.person_crop import PersonCrop, cut_to, mask_boxes, person_crop
 from inhabit.perception.plate import CleanPlate
 from inhabit.perception.retarget import retarget_keypoints
@@ -158,6 +159,19 @@ def sample_scene() -> Image.Image:
         [("reference", scene.reference), ("driving", scene.driving[frame]), ("pose (drawn)", scene.skeleton[frame])],
         [("depth", scene.depth[frame]), ("character", scene.character[frame]), ("object", scene.object[frame])],
         [("hands", scene.hands[frame]), ("face", scene.face[frame]), ("target", scene.target[frame])],
+    )
+
+
+def pose_estimator() -> Image.Image:
+    scene, frame = render_scene(SEED, "walk", 8, 512, 512), 6
+    found = list(MediaPipePose().estimate(scene.driving))[frame]
+    skeleton = render_skeleton([found.keypoints()], 512, 512)[0]
+    return grid(
+        [
+            ("video", to_float(scene.driving)[frame]),
+            ("skeleton", skeleton),
+            ("character", torch.from_numpy(found.mask)),
+        ]
     )
 
 
@@ -448,6 +462,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitLoRALoader": lora_loader,
     "InhabitSampleScene": sample_scene,
     "InhabitPoseRetarget": pose_retarget,
+    "InhabitPoseEstimator": pose_estimator,
     "InhabitSkeletonRenderer": skeleton_renderer,
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,

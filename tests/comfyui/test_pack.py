@@ -47,6 +47,7 @@ CONTRACT = {
         ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
     ),
     "InhabitPoseRetarget": (["POSE_KEYPOINT", "IMAGE", "POSE_KEYPOINT", "MASK"], ["POSE_KEYPOINT"]),
+    "InhabitPoseEstimator": (["IMAGE,VIDEO", "COMBO", "STRING", "FLOAT"], ["POSE_KEYPOINT", "IMAGE", "MASK"]),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
         ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],
