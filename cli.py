@@ -179,13 +179,13 @@ def bench(options: argparse.Namespace) -> None:
 
 
 def report(options: argparse.Namespace) -> None:
-    """Measure a model over held-out scenes, over long ones, or its hands."""
-    from .evaluation import hands, long_video
+    """Measure a model over held-out scenes, over long ones, its hands, or what perception costs."""
+    from .evaluation import hands, long_video, perceived
     from .evaluation.held_out import HeldOutSettings, make_report, markdown
     from .media.outputs import check_folder
     from .weights import checkpoint_file
 
-    whole = options.long_videos is None and options.hands is None
+    whole = options.long_videos is None and options.hands is None and options.perceived is None
     check_folder(options.out, ("report.json", "report.md") if whole else (), "report.json")
     model = checkpoint_file(options.model)
     if options.long_videos is not None:
@@ -194,6 +194,10 @@ def report(options: argparse.Namespace) -> None:
         return
     if options.hands is not None:
         print(hands.table(hands.measure_hands(model, options.out, options.hands, options.size, options.device)))
+        return
+    if options.perceived is not None:
+        scenes = options.perceived, options.size, options.device
+        print(perceived.table(perceived.measure_perceived(model, options.out, *scenes)))
         return
     print(
         markdown(make_report(model, options.out, HeldOutSettings(**_fields(options, HeldOutSettings)), options.device))

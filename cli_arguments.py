@@ -399,7 +399,13 @@ def _add_report(commands) -> None:
         metavar="N",
         help="measure N scenes instead: the hands' sharpness as asked for, in hands.json",
     )
-    parser.set_defaults(unread={long_videos: of_the_report, hands: of_the_report})
+    perceived = instead.add_argument(
+        "--perceived",
+        type=int,
+        metavar="N",
+        help="measure N scenes instead: what the result loses by perceived poses and masks, in perceived.json",
+    )
+    parser.set_defaults(unread=dict.fromkeys((long_videos, hands, perceived), of_the_report))
 
 
 def _add_sheet(commands) -> None:
