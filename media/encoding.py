@@ -50,6 +50,7 @@ def write_video(
     fps: float,
     sound_of: str | Path | None = None,
     times: np.ndarray | None = None,
+    reproducible: bool = False,
 ) -> None:
     """Write frames as H.264 4:2:0, crf 12, whole or not at all.
 
@@ -58,10 +59,11 @@ def write_video(
     times: (F,) seconds at which each frame is shown, increasing; None: one every 1 / fps.
     sound_of: a video whose sound track is taken along, its sound in step with the frames as it was with its own: copied
     as it is where this kind of file holds it well, else encoded anew as AAC; see `sound.Sound`.
+    reproducible: the same frames give the same bytes, on one thread; else the file may differ from run to run.
     Raises InputError for no frames, frames of another kind or of more than one size, another number of times than of
     frames, and a name or rate that is none of a video.
     """
-    _write(Path(path), frames, _h264_form, fps, sound_of, times)
+    _write(Path(path), frames, _h264_form, fps, sound_of, times, reproducible)
 
 
 def write_lossless(
@@ -70,13 +72,14 @@ def write_lossless(
     fps: float,
     sound_of: str | Path | None = None,
     times: np.ndarray | None = None,
+    reproducible: bool = False,
 ) -> None:
     """Write an FFV1 video (.mkv) that reads back exactly, whole or not at all; the rest as in `write_video`.
 
     frames: (F, H, W) uint8 → gray 8 bit; (F, H, W) uint16 or float 0…1 → gray 16 bit; (F, H, W, 3) → RGB 8 bit. Or an
     iterable of frames (H, W) or (H, W, 3), or of chunks of them.
     """
-    _write(Path(path), frames, _ffv1_form, fps, sound_of, times)
+    _write(Path(path), frames, _ffv1_form, fps, sound_of, times, reproducible)
 
 
 def _h264_form(first: np.ndarray) -> _Form:
@@ -129,6 +132,7 @@ def _write(
     fps: float,
     sound_of: str | Path | None,
     times: np.ndarray | None,
+    reproducible: bool,
 ) -> None:
     """See `write_video`; form_of: the first frame → how all are stored."""
     each = _each(frames)
@@ -138,11 +142,14 @@ def _write(
     form, clock = form_of(first), _Clock(fps, times, path.name)
     pixels = (form.convert(frame) for frame in _alike(chain([first], each), path.name))
     movflags = {"movflags": "+faststart"} if path.suffix.lower() in INDEX_IN_FRONT else {}
+    exact = {"fflags": "+bitexact"} if reproducible else {}  # without it, Matroska files get random numbers
     with atomic_file(path) as temporary, ExitStack() as opened:
         try:
-            container = opened.enter_context(av.open(str(temporary), "w", options=movflags))
+            container = opened.enter_context(av.open(str(temporary), "w", options=movflags | exact))
             stream = container.add_stream(form.codec, rate=clock.rate, options=form.options | clock.options(form))
             _describe(stream, form, clock, *form.convert(first).shape[:2])
+            if reproducible:
+                stream.codec_context.thread_count = 1
             sound = None if sound_of is None else Sound.of(Path(sound_of), container, opened)
             container.start_encoding()
         except InputError:

@@ -160,15 +160,19 @@ def _write(
             yield resize(picture[None, top:bottom, left:right], width, height)[0]
 
     with atomic_folder(folder) as made:
-        write_video(made / "driving.mp4", cut_out(section.frames(None, start, stop)), fps, times=times)
+        write_video(
+            made / "driving.mp4", cut_out(section.frames(None, start, stop)), fps, times=times, reproducible=True
+        )
         shutil.copyfile(made / "driving.mp4", made / "target.mp4")
         whole = (to_uint8(masks[[index]])[0] for index in frames)
-        write_lossless(made / "mask.mkv", cut_out(whole), fps, times=times)
+        write_lossless(made / "mask.mkv", cut_out(whole), fps, times=times, reproducible=True)
         shutil.copyfile(made / "mask.mkv", made / "target_mask.mkv")
         for name, planes in (("hands", regions.hands), ("face", regions.face)):
-            write_lossless(made / f"{name}.mkv", (to_uint8(plane) for plane in planes), fps, times=times)
+            write_lossless(
+                made / f"{name}.mkv", (to_uint8(plane) for plane in planes), fps, times=times, reproducible=True
+            )
         for name in ("object", "depth"):
-            write_lossless(made / f"{name}.mkv", (nothing for _ in frames), fps, times=times)
+            write_lossless(made / f"{name}.mkv", (nothing for _ in frames), fps, times=times, reproducible=True)
         write_pose(made / "pose.json", poses)
         reference = _reference(section, people, cut)
         write_image(made / "reference.png", _portrait(section, people, reference))

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ...atomic import atomic_file, sweep
 from ...errors import InputError
 from ...media import open_video
+from ...media.decoding import read_timeline
 from ...media.opencv import cv2
 from ..perceived import default_estimator
 from .clips import prepare_shot
@@ -119,6 +120,8 @@ def _prepare_video(job: tuple[str, Path, Path, PrepareSettings]) -> None:
         raise InputError(str(refusal))
     try:
         video = open_video(path)
+        if read_timeline(path).damaged or read_timeline(path).complaints:
+            raise InputError(" ".join(read_timeline(path).complaints) or f"{path} is damaged")
         looks = look(video)
         record |= {"frames": len(video), "size": list(video.size), "model": estimator.name}
         name = f"{key[:16]}-{settings.key()}"

@@ -33,6 +33,9 @@ def films(tmp_path_factory) -> Path:
     write_video(folder / "two.mp4", np.concatenate([first, second]), 24)
     write_video(folder / "rejects.mp4", np.concatenate([first[:6], np.repeat(second[:1], 14, axis=0)]), 24)
     write_video(folder / "dark.mp4", first // 24, 24)
+    write_video(folder / "cut short.mkv", first, 24)
+    whole = (folder / "cut short.mkv").read_bytes()
+    (folder / "cut short.mkv").write_bytes(whole[: len(whole) // 2])
     noise = np.random.default_rng(0).integers(0, 255, (14, 64, 64, 3), np.uint8)
     write_video(folder / "noise.mp4", noise, 24)
     (folder / "broken.mp4").write_bytes((folder / "two.mp4").read_bytes()[:400])
@@ -76,6 +79,7 @@ def test_every_clip_is_kept_or_has_its_reason(dataset):
     assert dark["reason"] in ("too dark", "nobody")
     broken = [r for r in json.loads((dataset / "index.json").read_text()) if r["source"] == "broken.mp4"]
     assert broken[0]["reason"].startswith("unreadable") and not broken[0]["clips"]
+    assert not clips(dataset, "cut short.mkv")
     assert all("clip" not in clip for clip in clips(dataset, "noise.mp4"))
     report = (dataset / "report.html").read_text()
     assert report.count("<img") == 2 and "frozen" in report and "broken.mp4" in report
