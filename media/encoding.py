@@ -143,10 +143,14 @@ def _write(
     pixels = (form.convert(frame) for frame in _alike(chain([first], each), path.name))
     movflags = {"movflags": "+faststart"} if path.suffix.lower() in INDEX_IN_FRONT else {}
     exact = {"fflags": "+bitexact"} if reproducible else {}  # without it, Matroska files get random numbers
+    # measured: on one thread, too, x264's fastest code gave other bytes from run to run
+    same = {"x264-params": "cpu-independent=1"} if reproducible and form.codec == "libx264" else {}
     with atomic_file(path) as temporary, ExitStack() as opened:
         try:
             container = opened.enter_context(av.open(str(temporary), "w", options=movflags | exact))
-            stream = container.add_stream(form.codec, rate=clock.rate, options=form.options | clock.options(form))
+            stream = container.add_stream(
+                form.codec, rate=clock.rate, options=form.options | clock.options(form) | same
+            )
             _describe(stream, form, clock, *form.convert(first).shape[:2])
             if reproducible:
                 stream.codec_context.thread_count = 1
