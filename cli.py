@@ -107,6 +107,15 @@ def perceive(options: argparse.Namespace) -> None:
     print(f"wrote {perceive_files(options.driving, options.out, options.what, options.person)}")
 
 
+def prepare(options: argparse.Namespace) -> None:
+    """Make a training set of a folder of videos."""
+    from .pipeline.prepare import PrepareSettings, prepare
+
+    given = {name: getattr(options, name) for name in ("size", "min_seconds", "max_seconds", "min_person")}
+    told = prepare(options.videos, options.out, PrepareSettings(**given), options.workers, options.shard)
+    print(f"wrote {options.out}: {told}; look at {options.out / 'report.html'}")
+
+
 def demo(options: argparse.Namespace) -> None:
     """Render, animate and compare."""
     from .evaluation.demo import WRITTEN, make_demo, summary
@@ -229,7 +238,7 @@ def fetch_weights(options: argparse.Namespace) -> None:
     print("\n".join(lines))
 
 
-OF_THEIR_NAME = (scene, animate, perceive, demo, train, convert, bench, report, sheet, fetch_weights)
+OF_THEIR_NAME = (scene, animate, perceive, prepare, demo, train, convert, bench, report, sheet, fetch_weights)
 COMMANDS = {command.__name__.replace("_", "-"): command for command in OF_THEIR_NAME}
 
 

@@ -43,7 +43,17 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Put a character from one picture into a video, where it performs the video's motion.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    makers = (_add_scene, _add_animate, _add_perceive, _add_demo, _add_train, _add_convert, _add_bench, _add_report)
+    makers = (
+        _add_scene,
+        _add_animate,
+        _add_perceive,
+        _add_prepare,
+        _add_demo,
+        _add_train,
+        _add_convert,
+        _add_bench,
+        _add_report,
+    )
     for add in (*makers, _add_sheet, _add_fetch_weights):
         add(commands)
     return parser
@@ -257,6 +267,33 @@ def _add_perceive(commands) -> None:
         help="pose, mask, or both (default pose,mask)",
     )
     _add_person(parser)
+
+
+def _add_prepare(commands) -> None:
+    parser = _command(
+        commands,
+        "prepare",
+        "make a training set of a folder of videos",
+        "Cut videos into shots, find the person of each, and write clips that `inhabit train` reads, index.json and "
+        "report.html. Clips that are too short, dark, blurred or frozen, or show nobody or somebody small, are left "
+        "out with the reason. The same command again goes on where it was stopped. Needs "
+        "`inhabit fetch-weights --what mediapipe` once.",
+        "inhabit prepare --videos films --out dataset --workers 4",
+    )
+    parser.add_argument("--videos", type=Path, required=True, metavar="DIR", help="folder of videos, with its folders")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write or complete")
+    parser.add_argument(
+        "--size", type=values.size, default=(256, 256), metavar="WxH", help="of clips (default 256x256)"
+    )
+    parser.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="shortest clip (default 1)")
+    parser.add_argument("--max-seconds", type=float, default=4.0, metavar="S", help="longest clip (default 4)")
+    parser.add_argument(
+        "--min-person", type=float, default=0.2, metavar="PART", help="smallest person, of the height (default 0.2)"
+    )
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default 0: this one)")
+    parser.add_argument(
+        "--shard", type=values.shard, default=(1, 1), metavar="I/N", help="only part I of N (default 1/1)"
+    )
 
 
 def _add_demo(commands) -> None:

@@ -160,9 +160,12 @@ def test_a_source_without_sound_gives_none(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
 def test_equal_frames_make_equal_files(tmp_path, name):
-    frames = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
-    written = []
-    for write in (write_lossless if name.endswith("mkv") else write_video,) * 2:
+    frames = cv2.GaussianBlur(np.random.default_rng(0).random((232, 200, 24)).astype(np.float32), (0, 0), 3)
+    frames = np.moveaxis(cv2.normalize(frames, None, 0, 1, cv2.NORM_MINMAX), 2, 0).reshape(8, 3, 232, 200)
+    frames = np.ascontiguousarray(np.moveaxis(frames, 1, -1))
+    written = set()
+    for _ in range(6):
+        write = write_lossless if name.endswith("mkv") else write_video
         write(tmp_path / name, frames, 12)
-        written.append((tmp_path / name).read_bytes())
-    assert written[0] == written[1]
+        written.add((tmp_path / name).read_bytes())
+    assert len(written) == 1
