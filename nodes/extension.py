@@ -13,7 +13,7 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
-from .perceive import InhabitPoseEstimator
+from .perceive import InhabitDepthEstimator, InhabitPoseEstimator
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
@@ -26,6 +26,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitLoRALoader,
     InhabitSampleScene,
     InhabitPoseEstimator,
+    InhabitDepthEstimator,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,

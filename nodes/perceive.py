@@ -1,4 +1,4 @@
-"""What a video shows: poses and mask of its person."""
+"""What a video shows: poses and mask of its person, and depth."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from torch import Tensor
 from ..media import Clip, to_uint8
 from ..media.pose import PARTS
 from ..perception import render_skeleton
-from ..perception.backends import POSE_ESTIMATORS
+from ..perception.backends import DEPTH_ESTIMATORS, POSE_ESTIMATORS
 from ..perception.follow import LARGEST, Follower, parse_choice
 from ..pipeline.perceived import perceive
+from ..pipeline.perceived_depth import depth_at, perceive_depth
 from .inputs import checked_image, chosen, number
 from .kinds import PoseKeypoint, schema
 
@@ -94,6 +95,38 @@ class InhabitPoseEstimator(io.ComfyNode):
         return io.NodeOutput(
             [_with_all_parts(frame) for frame in perceived.keypoints], skeleton, perceived.mask_at(clip.size).tensor()
         )
+
+
+class InhabitDepthEstimator(io.ComfyNode):
+    """Tells how near every pixel of a video is, on one scale through the clip."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitDepthEstimator",
+            display_name="Inhabit Depth Estimator",
+            category="Inhabit/motion",
+            search_aliases=["depth anything", "depth map", "structured depth", "midas", "zoe"],
+            description="Depth of every frame, white is near, on one scale through the clip.",
+            inputs=[
+                io.Image.Input("image", tooltip="The driving video, one frame after another."),
+                io.Combo.Input(
+                    "backend",
+                    options=list(DEPTH_ESTIMATORS),
+                    default=next(iter(DEPTH_ESTIMATORS)),
+                    tooltip="The model; landmark-z is a rough fallback that knows the limbs alone.",
+                ),
+            ],
+            outputs=[io.Image.Output("depth", tooltip="Grey, of the video's size; white is near.")],
+        )
+
+    @classmethod
+    def execute(cls, image, backend: str) -> io.NodeOutput:
+        chosen(backend, list(DEPTH_ESTIMATORS), "backend")
+        clip = PictureClip(checked_image(image, "image"), 24.0)
+        with torch.inference_mode(False), torch.no_grad():
+            depth = depth_at(perceive_depth(clip, DEPTH_ESTIMATORS[backend]()), clip.size).tensor()
+        return io.NodeOutput(depth.unsqueeze(-1).expand(-1, -1, -1, 3).contiguous())
 
 
 def clip_of(video, fps: float) -> PictureClip:

@@ -24,7 +24,7 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
-from inhabit.perception.backends import MediaPipePose
+from inhabit.perception.backends import LandmarkDepth, MediaPipePose
 from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.pipeline.paste_back import paste_back
@@ -165,6 +165,12 @@ def pose_estimator() -> Image.Image:
             ("character", torch.from_numpy(found.mask)),
         ]
     )
+
+
+def depth_estimator() -> Image.Image:
+    scene, frame = render_scene(SEED, "walk", 8, 512, 512), 6
+    found = list(LandmarkDepth().estimate(scene.driving))[frame]
+    return grid([("image", to_float(scene.driving)[frame]), ("depth (landmark-z)", torch.from_numpy(found))])
 
 
 def skeleton_renderer() -> Image.Image:
@@ -388,6 +394,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitLoRALoader": lora_loader,
     "InhabitSampleScene": sample_scene,
     "InhabitPoseEstimator": pose_estimator,
+    "InhabitDepthEstimator": depth_estimator,
     "InhabitSkeletonRenderer": skeleton_renderer,
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,
