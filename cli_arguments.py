@@ -238,7 +238,8 @@ def _add_perceive(commands) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="the model: mediapipe of poses and masks, depth-anything-v2 or landmark-z of depth, the latter a rough "
+        help="the model: mediapipe, dwpose or vitpose of poses and masks, "
+        "depth-anything-v2 or landmark-z of depth, the latter a rough "
         "fallback on the limbs alone (default: mediapipe, and for depth the first whose files are there); may be "
         "repeated",
     )
@@ -417,7 +418,12 @@ def _add_fetch_weights(commands) -> None:
         "inhabit fetch-weights --what mediapipe\n"
         "  inhabit fetch-weights --what mediapipe --from mediapipe-holistic-0.5.1675471629.tgz",
     )
-    parser.add_argument("--what", choices=("mediapipe", "depth-anything-v2"), required=True, help="the model")
+    parser.add_argument(
+        "--what",
+        choices=("mediapipe", "depth-anything-v2", "dwpose", "rt-detr", "vitpose"),
+        required=True,
+        help="the model",
+    )
     sources = parser.add_argument(
         "--from",
         dest="sources",

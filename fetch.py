@@ -24,14 +24,16 @@ from pathlib import Path
 from .atomic import atomic_file
 from .errors import InputError
 from .perception.backends.depth_anything import DEPTH_ANYTHING
+from .perception.backends.dwpose import DWPOSE
 from .perception.backends.mediapipe_files import MEDIAPIPE
+from .perception.backends.vitpose import RT_DETR, VITPOSE
 from .weights.installed import FileSet, KnownFile
 from .weights.user_models import UserModel
 
 logger = logging.getLogger(__name__)
 
 SETS = {MEDIAPIPE.name: MEDIAPIPE}
-USER_MODELS = {model.name: model for model in (DEPTH_ANYTHING,)}
+USER_MODELS = {model.name: model for model in (DEPTH_ANYTHING, DWPOSE, RT_DETR, VITPOSE)}
 # One wheel on every system and Python: it is only read.
 DOWNLOAD = (
     "download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp --platform manylinux2014_x86_64 "

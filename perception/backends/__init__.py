@@ -1,14 +1,17 @@
 """Models that read a video, one behind the other's interface. Each is loaded when it is first used."""
 
 from .depth_anything import DepthAnything
+from .dwpose import DWPose
 from .landmark_depth import LandmarkDepth
 from .mediapipe import MediaPipePose
 from .protocols import DepthEstimator, PersonInFrame, PoseEstimator
+from .vitpose import VitPose
 
-POSE_ESTIMATORS = {MediaPipePose.name: MediaPipePose}
+POSE_ESTIMATORS = {kind.name: kind for kind in (MediaPipePose, DWPose, VitPose)}
 DEPTH_ESTIMATORS = {DepthAnything.name: DepthAnything, LandmarkDepth.name: LandmarkDepth}
 
 __all__ = [
+    "DWPose",
     "DEPTH_ESTIMATORS",
     "POSE_ESTIMATORS",
     "DepthAnything",
@@ -17,4 +20,5 @@ __all__ = [
     "MediaPipePose",
     "PersonInFrame",
     "PoseEstimator",
+    "VitPose",
 ]
