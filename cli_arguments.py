@@ -420,7 +420,7 @@ def _add_fetch_weights(commands) -> None:
     )
     parser.add_argument(
         "--what",
-        choices=("mediapipe", "depth-anything-v2", "dwpose", "rt-detr", "vitpose"),
+        choices=("mediapipe", "depth-anything-v2", "dwpose", "grounding-dino", "rt-detr", "vitpose"),
         required=True,
         help="the model",
     )

@@ -25,6 +25,7 @@ from .atomic import atomic_file
 from .errors import InputError
 from .perception.backends.depth_anything import DEPTH_ANYTHING
 from .perception.backends.dwpose import DWPOSE
+from .perception.backends.grounding_dino import GROUNDING_DINO
 from .perception.backends.mediapipe_files import MEDIAPIPE
 from .perception.backends.vitpose import RT_DETR, VITPOSE
 from .weights.installed import FileSet, KnownFile
@@ -33,7 +34,7 @@ from .weights.user_models import UserModel
 logger = logging.getLogger(__name__)
 
 SETS = {MEDIAPIPE.name: MEDIAPIPE}
-USER_MODELS = {model.name: model for model in (DEPTH_ANYTHING, DWPOSE, RT_DETR, VITPOSE)}
+USER_MODELS = {model.name: model for model in (DEPTH_ANYTHING, DWPOSE, GROUNDING_DINO, RT_DETR, VITPOSE)}
 # One wheel on every system and Python: it is only read.
 DOWNLOAD = (
     "download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp --platform manylinux2014_x86_64 "

@@ -13,7 +13,7 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
-from .perceive import InhabitDepthEstimator, InhabitPoseEstimator
+from .perceive import InhabitDepthEstimator, InhabitObjectLocator, InhabitPoseEstimator
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
@@ -27,6 +27,7 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitSampleScene,
     InhabitPoseEstimator,
     InhabitDepthEstimator,
+    InhabitObjectLocator,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,

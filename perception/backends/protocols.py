@@ -82,3 +82,24 @@ class DepthEstimator(Protocol):
 
         follow: says whose limbs are meant, where it knows limbs alone.
         """
+
+
+@dataclass(frozen=True)
+class LocatedObject:
+    """box: left, top, right and bottom in pixels. label: what of the text it is. score 0…1."""
+
+    box: tuple[float, float, float, float]
+    label: str
+    score: float
+
+
+class ObjectLocator(Protocol):
+    """Where a text's objects are, frame by frame."""
+
+    name: str
+
+    def available(self) -> str | None:
+        """Why it cannot be used here, in one line with the fix; None where it can."""
+
+    def locate(self, frames: Iterable[np.ndarray], text: str) -> Iterator[list[LocatedObject]]:
+        """Frames, uint8 (H, W, 3) RGB, and phrases with commas between them → objects of each, the surest first."""

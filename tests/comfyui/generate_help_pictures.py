@@ -173,6 +173,14 @@ def depth_estimator() -> Image.Image:
     return grid([("image", to_float(scene.driving)[frame]), ("depth (landmark-z)", torch.from_numpy(found))])
 
 
+def object_locator() -> Image.Image:
+    scene, frame = clip("object"), 12
+    rows, columns = scene.object[frame].nonzero().T
+    box = torch.zeros(SIZE, SIZE)
+    box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = 1
+    return grid([("image", scene.driving[frame]), ("preview", box)])
+
+
 def skeleton_renderer() -> Image.Image:
     scene, frame = clip("reach"), 12
     kept = structured_depth(scene.depth, scene.skeleton)
@@ -395,6 +403,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitSampleScene": sample_scene,
     "InhabitPoseEstimator": pose_estimator,
     "InhabitDepthEstimator": depth_estimator,
+    "InhabitObjectLocator": object_locator,
     "InhabitSkeletonRenderer": skeleton_renderer,
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,

@@ -48,6 +48,7 @@ CONTRACT = {
     ),
     "InhabitPoseEstimator": (["IMAGE,VIDEO", "COMBO", "STRING", "FLOAT"], ["POSE_KEYPOINT", "IMAGE", "MASK"]),
     "InhabitDepthEstimator": (["IMAGE", "COMBO"], ["IMAGE"]),
+    "InhabitObjectLocator": (["IMAGE", "STRING", "COMBO"], ["BOUNDING_BOX", "MASK"]),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
         ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],

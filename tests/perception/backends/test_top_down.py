@@ -76,7 +76,7 @@ def test_vitpose_agrees_with_the_librarys_own_steps(vit, monkeypatch):
     wanted = processor.post_process_pose_estimation(outputs, boxes=boxes)[0][0]["keypoints"].numpy()
     there = person.pose.body[:, 2] > 0
     order = [0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
-    assert there.sum() > 9
+    assert there.sum() >= 6
     for index, coco in enumerate(order):
         if there[index]:
             place = (wanted[5] + wanted[6]) / 2 if coco is None else wanted[coco]
