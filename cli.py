@@ -104,7 +104,7 @@ def perceive(options: argparse.Namespace) -> None:
     """Find the person of a video, and write poses and mask."""
     from .pipeline.perceived import perceive_files
 
-    print(f"wrote {perceive_files(options.driving, options.out, options.what, options.person)}")
+    print(f"wrote {perceive_files(options.driving, options.out, options.what, options.person, options.backend)}")
 
 
 def prepare(options: argparse.Namespace) -> None:

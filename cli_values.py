@@ -6,7 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
-PERCEIVED = ("pose", "mask")
+PERCEIVED = ("pose", "mask", "depth")
+USUALLY_PERCEIVED = ("pose", "mask")
 
 
 def gamma(text: str) -> float | str:

@@ -14,7 +14,7 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
-from .perceive import InhabitPoseEstimator
+from .perceive import InhabitDepthEstimator, InhabitObjectLocator, InhabitPoseEstimator
 from .plate import InhabitCleanPlate
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
 from .retarget import InhabitPoseRetarget
@@ -30,6 +30,8 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitSampleScene,
     InhabitPoseRetarget,
     InhabitPoseEstimator,
+    InhabitDepthEstimator,
+    InhabitObjectLocator,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,

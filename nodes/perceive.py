@@ -1,4 +1,4 @@
-"""What a video shows: poses and mask of its person."""
+"""What a video shows: poses and mask of its person, depth, objects."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from torch import Tensor
 from ..media import Clip, to_uint8
 from ..media.pose import PARTS
 from ..perception import render_skeleton
-from ..perception.backends import POSE_ESTIMATORS
+from ..perception.backends import DEPTH_ESTIMATORS, OBJECT_LOCATORS, POSE_ESTIMATORS, LocatedObject
 from ..perception.follow import LARGEST, Follower, parse_choice
 from ..pipeline.perceived import perceive
+from ..pipeline.perceived_depth import depth_at, perceive_depth
 from .inputs import checked_image, chosen, number
-from .kinds import PoseKeypoint, schema
+from .kinds import BoundingBox, PoseKeypoint, schema
 
 
 class PictureClip(Clip):
@@ -94,6 +95,86 @@ class InhabitPoseEstimator(io.ComfyNode):
         return io.NodeOutput(
             [_with_all_parts(frame) for frame in perceived.keypoints], skeleton, perceived.mask_at(clip.size).tensor()
         )
+
+
+class InhabitDepthEstimator(io.ComfyNode):
+    """Tells how near every pixel of a video is, on one scale through the clip."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitDepthEstimator",
+            display_name="Inhabit Depth Estimator",
+            category="Inhabit/motion",
+            search_aliases=["depth anything", "depth map", "structured depth", "midas", "zoe"],
+            description="Depth of every frame, white is near, on one scale through the clip.",
+            inputs=[
+                io.Image.Input("image", tooltip="The driving video, one frame after another."),
+                io.Combo.Input(
+                    "backend",
+                    options=list(DEPTH_ESTIMATORS),
+                    default=next(iter(DEPTH_ESTIMATORS)),
+                    tooltip="The model; landmark-z is a rough fallback that knows the limbs alone.",
+                ),
+            ],
+            outputs=[io.Image.Output("depth", tooltip="Grey, of the video's size; white is near.")],
+        )
+
+    @classmethod
+    def execute(cls, image, backend: str) -> io.NodeOutput:
+        chosen(backend, list(DEPTH_ESTIMATORS), "backend")
+        clip = PictureClip(checked_image(image, "image"), 24.0)
+        with torch.inference_mode(False), torch.no_grad():
+            depth = depth_at(perceive_depth(clip, DEPTH_ESTIMATORS[backend]()), clip.size).tensor()
+        return io.NodeOutput(depth.unsqueeze(-1).expand(-1, -1, -1, 3).contiguous())
+
+
+class InhabitObjectLocator(io.ComfyNode):
+    """Boxes of what a text names, in core's own form."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="InhabitObjectLocator",
+            display_name="Inhabit Object Locator",
+            category="Inhabit/motion",
+            search_aliases=["grounding dino", "detect", "bounding box", "find object", "text to box"],
+            description="Finds what a text names in every frame, as boxes.",
+            inputs=[
+                io.Image.Input("image", tooltip="The video, one frame after another."),
+                io.String.Input("text", default="guitar", tooltip="What to look for, with commas between several."),
+                io.Combo.Input(
+                    "backend",
+                    options=list(OBJECT_LOCATORS),
+                    default=next(iter(OBJECT_LOCATORS)),
+                    tooltip="The model. Where its files are missing, the node says what to do.",
+                ),
+            ],
+            outputs=[
+                BoundingBox.Output("boxes", tooltip="A list a frame, of x, y, width, height, label and score."),
+                io.Mask.Output("preview", tooltip="1 in all boxes of a frame."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, text: str, backend: str) -> io.NodeOutput:
+        chosen(backend, list(OBJECT_LOCATORS), "backend")
+        clip = PictureClip(checked_image(image, "image"), 24.0)
+        locator = OBJECT_LOCATORS[backend]()
+        with torch.inference_mode(False), torch.no_grad():
+            found = list(locator.locate(clip.frames(), text))
+        preview = torch.zeros(len(found), *clip.size[::-1])
+        for plane, objects in zip(preview, found, strict=True):
+            for located in objects:
+                left, top, right, bottom = (max(0, round(side)) for side in located.box)
+                plane[top:bottom, left:right] = 1
+        return io.NodeOutput([[_box(located) for located in objects] for objects in found], preview)
+
+
+def _box(located: LocatedObject) -> dict:
+    left, top, right, bottom = located.box
+    sides = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+    return sides | {"label": located.label, "score": located.score}
 
 
 def clip_of(video, fps: float) -> PictureClip:

@@ -13,7 +13,8 @@ from ..perception.backends import PoseEstimator
 from ..perception.retarget import retarget
 from .fitting import Target
 from .mask_input import read_planes
-from .perceived import LONGER_SIDE, default_estimator
+from .perceived import default_estimator
+from .perceived_depth import LONGER_SIDE
 from .pose_input import People
 
 REFERENCE, REFERENCE_POSE = "reference.png", "reference_pose.json"  # as a scene folder holds them

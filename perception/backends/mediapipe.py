@@ -17,7 +17,7 @@ from .litert import Graph, why_no_litert
 from .mediapipe_body import Body, BodyTracker
 from .mediapipe_face import FaceTracker
 from .mediapipe_hands import Hand, HandTracker
-from .mediapipe_layouts import body_18, counted, face_70
+from .mediapipe_layouts import body_18, counted, face_70, z_18
 from .protocols import PersonInFrame
 
 Size = Literal["full", "heavy"]
@@ -71,7 +71,8 @@ def _person(
     found = _points(body, hands, mesh)
     height, width = frame.shape[:2]
     pose = Pose(**{part: counted(points, width, height) for part, points in found.items()})
-    return PersonInFrame(pose, guided_filter(frame, body.mask), {part: points[:, 2] for part, points in found.items()})
+    scores = {part: points[:, 2] for part, points in found.items()}
+    return PersonInFrame(pose, guided_filter(frame, body.mask), scores, z=z_18(body.z))
 
 
 def _points(body: Body, hands: list[Hand | None], mesh: np.ndarray | None) -> dict[str, np.ndarray]:

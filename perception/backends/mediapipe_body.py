@@ -32,10 +32,12 @@ class Body:
     """One person in one frame.
 
     points (39, 3): x, y in pixels of the picture, visibility 0…1. mask (height, width) float32 0…1.
+    z (39,): in pixels, smaller is nearer, 0 at the hips' middle.
     """
 
     points: np.ndarray
     mask: np.ndarray
+    z: np.ndarray
 
 
 class BodyTracker:
@@ -97,6 +99,7 @@ class BodyTracker:
         return Body(
             points=np.column_stack([crop.to_picture(places), sigmoid(points[:, 3])]),
             mask=sigmoid(crop.paste(mask[..., 0], width, height, OUTSIDE)).astype(np.float32),
+            z=points[:, 2] * (crop.side / side),
         )
 
 

@@ -15,7 +15,8 @@ from inhabit.models import PRESETS
 from inhabit.perception.backends import POSE_ESTIMATORS, MediaPipePose, PersonInFrame
 from inhabit.perception.follow import Follower
 from inhabit.pipeline.inputs import InputFiles, load_inputs
-from inhabit.pipeline.perceived import FILES, perceive, seen_size
+from inhabit.pipeline.perceived import FILES, perceive
+from inhabit.pipeline.perceived_depth import seen_size
 from inhabit.scenes import render_scene, write_scene
 
 REASON = MediaPipePose().available()

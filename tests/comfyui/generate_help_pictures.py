@@ -25,7 +25,7 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
-from inhabit.perception.backends import MediaPipePose
+from inhabit.perception.backends import LandmarkDepth, MediaPipePose
 from inhabit.perception.person_crop import PersonCrop, cut_to, mask_boxes, person_crop
 from inhabit.perception.plate import CleanPlate
 from inhabit.perception.retarget import retarget_keypoints
@@ -173,6 +173,20 @@ def pose_estimator() -> Image.Image:
             ("character", torch.from_numpy(found.mask)),
         ]
     )
+
+
+def depth_estimator() -> Image.Image:
+    scene, frame = render_scene(SEED, "walk", 8, 512, 512), 6
+    found = list(LandmarkDepth().estimate(scene.driving))[frame]
+    return grid([("image", to_float(scene.driving)[frame]), ("depth (landmark-z)", torch.from_numpy(found))])
+
+
+def object_locator() -> Image.Image:
+    scene, frame = clip("object"), 12
+    rows, columns = scene.object[frame].nonzero().T
+    box = torch.zeros(SIZE, SIZE)
+    box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = 1
+    return grid([("image", scene.driving[frame]), ("preview", box)])
 
 
 def skeleton_renderer() -> Image.Image:
@@ -463,6 +477,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitSampleScene": sample_scene,
     "InhabitPoseRetarget": pose_retarget,
     "InhabitPoseEstimator": pose_estimator,
+    "InhabitDepthEstimator": depth_estimator,
+    "InhabitObjectLocator": object_locator,
     "InhabitSkeletonRenderer": skeleton_renderer,
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,

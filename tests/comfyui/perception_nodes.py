@@ -18,10 +18,11 @@ import torch
 from comfy_api.latest import InputImpl, Types
 from inhabit.errors import InputError
 from inhabit.media import parse_poses, to_float
-from inhabit.nodes.perceive import InhabitPoseEstimator
+from inhabit.nodes.masks import InhabitShapeAgnosticMask
+from inhabit.nodes.perceive import InhabitPoseEstimator, _box
 from inhabit.nodes.regions import InhabitHandFaceRegions
 from inhabit.nodes.skeleton import InhabitSkeletonRenderer
-from inhabit.perception.backends import POSE_ESTIMATORS
+from inhabit.perception.backends import POSE_ESTIMATORS, LocatedObject
 from inhabit.scenes import render_scene
 
 SIZE, FRAMES = 512, 4
@@ -94,5 +95,35 @@ def sdpose() -> dict | None:
     }
 
 
+def others() -> dict | None:
+    """Masks of core's SAM 3 tracks, Depth Anything 3's pictures, and our boxes drawn by core; None in older cores."""
+    if importlib.util.find_spec("comfy_extras.nodes_depth_anything_3") is None:
+        return None
+    from comfy.ldm.sam3.tracker import pack_masks
+    from comfy_extras.nodes_depth_anything_3 import DA3Render
+    from comfy_extras.nodes_rtdetr import DrawBBoxes
+    from comfy_extras.nodes_sam3 import SAM3_TrackToMask
+
+    square = torch.zeros(2, 1, 32, 32)
+    square[..., 8:24, 8:24] = 1
+    track = {"packed_masks": pack_masks(square), "orig_size": (64, 64), "n_frames": 2}
+    [masks] = SAM3_TrackToMask.execute(track).args
+    blocks = InhabitShapeAgnosticMask.execute(masks, 16, 0, 0, False, 1).args[0]
+    ramp = torch.linspace(1, 3, 64).expand(2, 256, 64).repeat(1, 1, 4)
+    options = {"output": "depth", "normalization": "min_max", "apply_sky_clip": False}
+    [depth] = DA3Render.execute({"depth": ramp}, options).args
+    pose = render_scene(900_001, "walk", 2, 256, 256).pose
+    kept = InhabitSkeletonRenderer.execute(pose, 256, 256, depth).args[1]
+    skeleton = InhabitSkeletonRenderer.execute(pose, 256, 256, depth).args[0]
+    boxes = [[_box(LocatedObject((8.0, 8.0, 40.0, 24.0), "cup", 0.9))], []]
+    [drawn] = DrawBBoxes.execute(boxes, torch.zeros(2, 64, 64, 3)).args
+    lit = skeleton.amax(dim=-1) > 0.1
+    return {
+        "masked": float((blocks * masks).sum() / masks.sum()),
+        "depth": float((kept[..., 0] - depth[..., 0] * lit).abs().max()),
+        "drawn": [float(drawn[0, 16, 8].max()), float(drawn[0, 50, 50].max()), float(drawn[1].max())],
+    }
+
+
 if __name__ == "__main__":
-    print(json.dumps({"perceived": perceived(), "sdpose": sdpose()}))
+    print(json.dumps({"perceived": perceived(), "sdpose": sdpose(), "others": others()}))

@@ -48,6 +48,8 @@ CONTRACT = {
     ),
     "InhabitPoseRetarget": (["POSE_KEYPOINT", "IMAGE", "POSE_KEYPOINT", "MASK"], ["POSE_KEYPOINT"]),
     "InhabitPoseEstimator": (["IMAGE,VIDEO", "COMBO", "STRING", "FLOAT"], ["POSE_KEYPOINT", "IMAGE", "MASK"]),
+    "InhabitDepthEstimator": (["IMAGE", "COMBO"], ["IMAGE"]),
+    "InhabitObjectLocator": (["IMAGE", "STRING", "COMBO"], ["BOUNDING_BOX", "MASK"]),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
         ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],

@@ -41,3 +41,11 @@ def test_keypoints_of_core_are_taken(report: dict):
     if told is None:
         pytest.skip("this ComfyUI has no SDPose nodes")
     assert told["nose"] < 1e-3 and told["hands"] == 1 and told["shared"] > 0.7
+
+
+def test_masks_and_depth_of_core_are_taken_and_our_boxes_by_core(report: dict):
+    told = report["others"]
+    if told is None:
+        pytest.skip("this ComfyUI has no such nodes")
+    assert told["masked"] == 1 and told["depth"] == 0
+    assert told["drawn"][0] > 0.7 and told["drawn"][1:] == [0, 0]
