@@ -13,6 +13,7 @@ from inhabit.cli import main
 from inhabit.evaluation import demo
 from inhabit.evaluation.sheet import CELL
 from inhabit.media import read_depth, read_image, read_mask, read_pose, read_video, write_lossless
+from inhabit.pipeline.perceived import default_estimator
 
 COMMANDS = ("scene", "animate", "perceive", "demo", "train", "convert", "bench", "report", "sheet", "fetch-weights")
 
@@ -35,7 +36,12 @@ def test_demo_leaves_a_comparison_and_nothing_else(tmp_path, checkpoint, capsys)
     arguments = ["--model", str(checkpoint), "--frames", "2", "--size", "96x96"]
     assert main(["demo", "--out", str(tmp_path / "demo"), *arguments]) == 0
     names = {"reference.png", "driving.mp4", "result.mp4", "target.mp4", "sheet.png", "metrics.json"}
-    assert {path.name for path in (tmp_path / "demo").iterdir()} == names
+    seen = {"seen-driving.mp4", "seen-result.mp4", "seen-sheet.png"}
+    estimated = default_estimator().available() is None
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == names | (seen if estimated else set())
+    if estimated:
+        assert read_video(tmp_path / "demo" / "seen-driving.mp4").frames.shape == (2, 512, 512, 3)
+        assert read_video(tmp_path / "demo" / "seen-result.mp4").frames.shape == (2, 96, 96, 3)
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
     assert set(metrics["result"]) >= {"character", "outside", "frame"}
     assert set(metrics["result"]["character"]) == {"psnr", "ssim"} and len(metrics["baselines"]) == 3
