@@ -60,10 +60,14 @@ def parse_choice(text: str, size: tuple[int, int]) -> Choice:
 
 
 class Follow(Protocol):
-    """Says who of the people of the next frame is meant, and how many there were at most."""
+    """Says who of the people of the next frame is meant.
+
+    most: how many there were at most. strangers: numbers of the frames that show people, but not the one who is meant.
+    """
 
     choice: Choice
     most: int
+    strangers: list[int]
 
     def __call__(self, frame: np.ndarray | None, boxes: np.ndarray, size: tuple[int, int] | None = None) -> int | None:
         """The index of the person's box in the next frame, None where they are not seen or not chosen yet.
@@ -77,7 +81,8 @@ class Follower:
     """A `Follow` that goes through one clip once and remembers one person's box, speed and colours."""
 
     def __init__(self, choice: Choice = Choice()):  # noqa: B008 - frozen
-        self.choice, self.most = choice, 0
+        self.choice, self.most, self.strangers = choice, 0, []
+        self._frame = 0
         self._box: np.ndarray | None = None
         self._colours: np.ndarray | None = None
         self._speed, self._unseen = np.zeros(2), 0
@@ -91,6 +96,9 @@ class Follower:
             index = self._first(boxes, size or (frame.shape[1], frame.shape[0]))
         else:
             index = self._next(boxes, colours)
+        if index is None and len(boxes):
+            self.strangers.append(self._frame)
+        self._frame += 1
         if index is None:
             self._unseen += self._box is not None
         else:
@@ -142,18 +150,23 @@ class Along:
     """
 
     def __init__(self, boxes: np.ndarray):
-        self.choice, self.most = Choice(), 0
+        self.choice, self.most, self.strangers = Choice(), 0, []
+        self._frame = 0
         self._known = iter(boxes)
 
     def __call__(self, frame: np.ndarray | None, boxes: np.ndarray, size: tuple[int, int] | None = None) -> int | None:
         """See `Follow`."""
         self.most = max(self.most, len(boxes))
-        known = next(self._known)
+        known, number = next(self._known), self._frame
+        self._frame += 1
         if len(boxes) == 0 or not np.isfinite(known).all():
             return None
         away = np.linalg.norm(_middle(boxes) - _middle(known[None]), axis=1)
         index = int(np.argmin(away))
-        return index if away[index] <= REACH * max(known[3] - known[1], 1) else None
+        if away[index] <= REACH * max(known[3] - known[1], 1):
+            return index
+        self.strangers.append(number)
+        return None
 
 
 def _middle(boxes: np.ndarray) -> np.ndarray:

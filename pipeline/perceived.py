@@ -91,6 +91,12 @@ def perceive(
         )
     if steady.nobody:
         logger.warning("no person in %s of %s: nothing is drawn there", frame_numbers(steady.nobody), video.path)
+    others = sorted(set(steady.nobody) & set(follow.strangers))
+    if others:
+        logger.warning(
+            "in %s somebody else is seen than the one who is followed: where that is a cut, give each shot by itself",
+            frame_numbers(others),
+        )
     return Perceived(keypoints, mask)
 
 

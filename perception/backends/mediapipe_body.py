@@ -51,33 +51,33 @@ class BodyTracker:
 
     def __call__(self, picture_HWC: np.ndarray) -> Body | None:
         """The person in the next frame, uint8 (H, W, 3), or None."""
-        crops = self._candidates(picture_HWC)
+        tracked = None if self._crop is None else self._look(picture_HWC, self._crop)
+        here = None if tracked is None else _circle_of(tracked)
+        others = self._elsewhere(picture_HWC, here)
+        crops = others if here is None else [here, *others]
         index = self._follow(picture_HWC, np.array([_box(crop) for crop in crops]))
-        body = None if index is None else self._look(picture_HWC, crops[index])
-        if body is None and index is not None and crops[index] is self._crop:  # lost: what the detector sees there
-            near = [_square(person) for person in self._detect(picture_HWC, whole(picture_HWC))]
-            near = [crop for crop in near if _is_same(crop, self._crop)]
-            body = self._look(picture_HWC, near[0]) if near else None
-        self._crop = None if body is None else _circle(body.points[CENTRE, :2], body.points[RIM, :2])
+        body = None
+        if index is not None:
+            body = tracked if crops[index] is here else self._look(picture_HWC, crops[index])
+        self._crop = None if body is None else _circle_of(body)
         self._frame += 1
         return body
 
-    def _candidates(self, picture_HWC: np.ndarray) -> list[Crop]:
-        """Squares around people: that of the last frame's first, then those that the detector sees elsewhere."""
-        tracked = [] if self._crop is None else [self._crop]
-        if tracked and not self._others and self._frame % LOOKS_AROUND_EVERY:
-            return tracked
+    def _elsewhere(self, picture_HWC: np.ndarray, here: Crop | None) -> list[Crop]:
+        """Squares around people but the one who is tracked; looked for at times while nobody else is there."""
+        if here is not None and not self._others and self._frame % LOOKS_AROUND_EVERY:
+            return []
         seen = self._people(picture_HWC)
-        others = [crop for crop in seen if not (tracked and _is_same(crop, tracked[0]))]
+        others = [crop for crop in seen if here is None or not _is_same(crop, here)]
         self._others = len(others)
-        return tracked + others
+        return others
 
     def _people(self, picture_HWC: np.ndarray) -> list[Crop]:
-        """Squares around the people of a picture. Where it seems to show nobody, its parts are searched at times."""
+        """Squares around the people of a picture; while nobody is followed its parts are searched, too, at times."""
         found = self._detect(picture_HWC, whole(picture_HWC))
-        if not found and self._crop is None and self._frame % LOOKS_AROUND_EVERY == 0:
+        if self._crop is None and self._frame % LOOKS_AROUND_EVERY == 0:
             for parts in (1, 2):
-                found = [person for area in _areas(picture_HWC, parts) for person in self._detect(picture_HWC, area)]
+                found += [person for area in _areas(picture_HWC, parts) for person in self._detect(picture_HWC, area)]
                 if found:
                     break
         squares: list[Crop] = []
@@ -119,6 +119,10 @@ def refined(places: np.ndarray, heat_HWC: np.ndarray) -> np.ndarray:
             rows, columns = np.mgrid[top : top + seen.shape[0], left : left + seen.shape[1]]
             moved[index] = (np.array([(columns * seen).sum(), (rows * seen).sum()])) / seen.sum() / cells
     return moved
+
+
+def _circle_of(body: Body) -> Crop:
+    return _circle(body.points[CENTRE, :2], body.points[RIM, :2])
 
 
 def _square(person: Detection) -> Crop:
