@@ -50,7 +50,9 @@ def make_demo(
     """
     with atomic_folder(out) as folder:
         scene = render_scene(seed, kind, frames, *size)
-        animation = animate_inputs(Inputs(*scene_conditions(scene), FPS), RunSettings(model=model), progress)
+        settings = RunSettings(model=model)
+        given = scene_conditions(scene, read_config(settings.checkpoint).plate)
+        animation = animate_inputs(Inputs(*given, FPS), settings, progress)
         write_video(folder / "result.mp4", animation.frames, FPS)
         metrics = _metrics(scene, animation)
         write_json(folder / "metrics.json", metrics)

@@ -48,7 +48,7 @@ def measure_hands(
     results: dict[str, list[dict[str, float]]] = {}
     for number in tqdm(range(scenes), desc="hands", unit="scene"):
         scene = render_scene(FIRST_SEED + number, SCENES[number % len(SCENES)], FRAMES, size, size)
-        reference, conditions = scene_conditions(scene)
+        reference, conditions = scene_conditions(scene, model.config.plate)
         typical = model.config.pose.typical_sharpness
         blur = measure_hand_blur(scene.pose, size, size, conditions.driving, typical=typical)
         clips = {"truth": to_float(scene.target)}

@@ -20,6 +20,7 @@ from ..errors import InputError
 from ..media import parse_poses, to_float
 from ..models import AnimationModel, LatentCodec
 from ..perception import render_skeleton, shape_agnostic_mask, structured_depth
+from ..perception.plate import CleanPlate
 from ..pipeline import DrivingConditions, Settings, animate
 from ..pipeline.paste_back import paste_back
 from ..pipeline.request import choose_device
@@ -59,8 +60,11 @@ def without(name: str) -> str:
     return f"without {name}"
 
 
-def scene_conditions(scene: Scene) -> tuple[Tensor, DrivingConditions]:
-    """Return a scene's reference (1, H, W, 3) and its driving conditions, as `inhabit animate` makes them."""
+def scene_conditions(scene: Scene, with_plate: bool = False) -> tuple[Tensor, DrivingConditions]:
+    """Return a scene's reference (1, H, W, 3) and its driving conditions, as `inhabit animate` makes them.
+
+    with_plate: for models that read a clean plate, which is made of the driving frames.
+    """
     frames, height, width = scene.driving.shape[:3]
     skeleton = render_skeleton(parse_poses(scene.pose, width, height), width, height)
     conditions = DrivingConditions(
@@ -70,6 +74,11 @@ def scene_conditions(scene: Scene) -> tuple[Tensor, DrivingConditions]:
         depth=structured_depth(torch.from_numpy(scene.depth), skeleton),
         object_mask=to_float(scene.object),
     )
+    if with_plate:
+        hidden = torch.maximum(to_float(scene.character), to_float(scene.object))
+        plate = CleanPlate(conditions.driving, hidden)
+        places, known = zip(*(plate[index] for index in range(frames)), strict=True)
+        conditions = dataclasses.replace(conditions, plate=torch.stack(places), known=torch.stack(known))
     return to_float(scene.reference)[None], conditions
 
 
@@ -77,7 +86,7 @@ def scene_clips(
     model: AnimationModel, codec: LatentCodec, scene: Scene, settings: HeldOutSettings, done: Callable[[], None]
 ) -> dict[str, Tensor]:
     """Return every clip of one scene by name, IMAGE (F, H, W, 3); `done` is called after each run of the model."""
-    reference, conditions = scene_conditions(scene)
+    reference, conditions = scene_conditions(scene, model.config.plate)
     how = Settings(steps=settings.steps, guidance=settings.guidance, seed=settings.seed)
 
     def run(given: DrivingConditions, *off: str) -> Tensor:

@@ -94,7 +94,7 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 
 def _run(model: AnimationModel, codec: LatentCodec, scene: Scene, way: Way) -> Tensor:
-    reference, conditions = scene_conditions(scene)
+    reference, conditions = scene_conditions(scene, model.config.plate)
     settings = Settings(
         window=WINDOW,
         overlap=way.overlap,

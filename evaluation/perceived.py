@@ -49,7 +49,7 @@ def measure_perceived(
     for number in tqdm(range(scenes), desc="perceived", unit="scene"):
         kind, seed = KINDS_SEEN[number % len(KINDS_SEEN)], FIRST_SEED + number
         scene = render_scene(seed, kind, FRAMES, size, size)
-        reference, truth = scene_conditions(scene)
+        reference, truth = scene_conditions(scene)  # without a plate at the input, which Paste Back alone has here
         truth = dataclasses.replace(truth, depth=None)
         pose, character = seen_of(render_scene(seed, kind, FRAMES, SEEN_SIZE, SEEN_SIZE), size)
         masks = {TRUTH: to_float(scene.character), BOTH: character}

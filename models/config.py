@@ -155,6 +155,9 @@ class ModelConfig(_Frozen):
     name: str
     unet: UNetConfig = UNetConfig()
     environment: bool = True  # environment and mask channels at the denoiser's input
+    # Not in paper: the environment is filled by a clean plate where one is known, and a second channel of the mask says
+    # where nothing is. False: it is blank wherever the mask is.
+    plate: bool = False
     reference: ReferenceConfig = ReferenceConfig()
     pose: PoseGuiderConfig = PoseGuiderConfig()
     objects: ObjectGuiderConfig | None = ObjectGuiderConfig()  # None: no object guider and no spatial blending
@@ -170,6 +173,8 @@ class ModelConfig(_Frozen):
 
     @model_validator(mode="after")
     def _resolutions_agree(self) -> ModelConfig:
+        if self.plate and not self.environment:
+            raise ValueError("plate is true, but environment, which it fills, is false: set both, or neither")
         guider_downscale = 2 ** (len(self.pose.channels) - 1)
         if guider_downscale != self.latent.downscale:
             raise ValueError(

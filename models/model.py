@@ -28,7 +28,7 @@ class AnimationModel(nn.Module):
     def __init__(self, config: ModelConfig, operations=nn) -> None:
         super().__init__()
         self.config = config
-        channels, environment = config.unet.in_channels, (config.latent.channels + 1) * config.environment
+        channels, environment = config.unet.in_channels, _environment_channels(config)
         self.denoiser = UNet(config.unet, in_channels=channels + environment, temporal=True, operations=operations)
         if config.reference.patch_attention:
             add_patch_attention(self.denoiser, config, operations)
@@ -86,7 +86,8 @@ class AnimationModel(nn.Module):
             context: (B, L, D) image embedding for cross-attention, for models that have it.
             reference: from `project_reference`; or what `model.reference` returned, which is then projected here.
             environment: (B, F, 4, h, w) latents of the driving frames with the character region blanked.
-            mask: (B, F, 1, h, w) formulated mask, 1 = generate here; given with `environment`.
+            mask: (B, F, 1 or 2, h, w) formulated mask, 1 = generate here, and, for models with `config.plate`, where in
+                it the environment shows nothing: all of it, where that is not given; given with `environment`.
             pose: (B, F, C0, h, w) from `model.pose`.
             objects: from `model.objects`, features of B·F frames.
             temporal: False for independent frames: motion modules are skipped.
@@ -135,10 +136,16 @@ class AnimationModel(nn.Module):
                 raise InputError(f"model {self.config.name} has no environment input: leave the environment out")
             return latents
         if environment is None:
-            extra = latents.new_zeros(*latents.shape[:2], self.config.latent.channels + 1, *latents.shape[3:])
+            extra = latents.new_zeros(*latents.shape[:2], _environment_channels(self.config), *latents.shape[3:])
         else:
-            extra = torch.cat([environment, mask], dim=2).expand(len(latents), -1, -1, -1, -1)
+            masks = [mask[:, :, :1], mask[:, :, -1:]] if self.config.plate else [mask[:, :, :1]]
+            extra = torch.cat([environment, *masks], dim=2).expand(len(latents), -1, -1, -1, -1)
         return torch.cat([latents, extra.to(latents.dtype)], dim=2)
+
+
+def _environment_channels(config: ModelConfig) -> int:
+    """Input channels of the environment's latents and the mask."""
+    return (config.latent.channels + 1 + config.plate) if config.environment else 0
 
 
 def _known(attention: dict, name: str, tokens: Tensor):

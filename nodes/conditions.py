@@ -223,10 +223,12 @@ class InhabitEnvironment(io.ComfyNode):
         plate = plate_of(driving, plate)
         known = None if known is None else mask_of(driving, known, "driving", "known")
         latents = _encode(vae, environment_frames(driving, mask, fill, plate, known))
-        cells = latent_mask(mask, vae.downscale_ratio)
         if mode == NOISE_MASK:
+            cells = latent_mask(mask, vae.downscale_ratio)
             return io.NodeOutput(positive, negative, {"samples": latents, "noise_mask": cells})
-        values = {ENVIRONMENT: latents, MASK: cells}
+        if plate is not None and known is None:
+            known = torch.ones_like(mask)
+        values = {ENVIRONMENT: latents, MASK: latent_mask(mask, vae.downscale_ratio, None if plate is None else known)}
         return io.NodeOutput(*_on_both(positive, negative, vae, values), {"samples": torch.zeros_like(latents)})
 
 

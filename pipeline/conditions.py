@@ -40,6 +40,8 @@ class DrivingConditions:
     depth        (F, H, W) 0…1, 1 = near: structured depth (AA2 §3.4), that is, kept on the skeleton only; or None.
     blur         (F, H, W, 3) 0…1, motion-blur maps of the hands (`perception.blur_maps`); or None.
     object_mask  (F, H, W) 0…1, 1 = an object the character touches; None or all 0 leaves the object branch out.
+    plate, known (F, H, W, 3) 0…1, the place without anybody, and (F, H, W) where it is; or None. For models that were
+                 trained with it.
 
     Raises InputError where shapes disagree or a value is not a number.
     """
@@ -50,6 +52,8 @@ class DrivingConditions:
     depth: Tensor | LazyFrames | None = None
     object_mask: Tensor | LazyFrames | None = None
     blur: Tensor | LazyFrames | None = None
+    plate: Tensor | LazyFrames | None = None
+    known: Tensor | LazyFrames | None = None
 
     def __post_init__(self) -> None:
         if self.driving.ndim != 4 or self.driving.shape[-1] != 3 or self.driving.shape[0] < 1:
@@ -70,8 +74,8 @@ class DrivingConditions:
     def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
         plane = tuple(self.driving.shape[:3])
         colours = (*plane, 3)
-        planes = {"mask": plane, "depth": plane, "object_mask": plane}
-        return {"driving": colours, "skeleton": colours, "blur": colours, **planes}
+        planes = dict.fromkeys(("mask", "depth", "object_mask", "known"), plane)
+        return {**dict.fromkeys(("driving", "skeleton", "blur", "plate"), colours), **planes}
 
     @property
     def frames(self) -> int:
@@ -167,12 +171,16 @@ def object_latents(encode: Callable[[Tensor], Tensor], driving: Tensor, object_m
     return latents * present[..., None, None, None].to(latents)
 
 
-def latent_mask(mask: Tensor, downscale: int) -> Tensor:
+def latent_mask(mask: Tensor, downscale: int, known: Tensor | None = None) -> Tensor:
     """Return the mask (…, H, W) at latent size, (…, 1, H / downscale, W / downscale), 0.0 or 1.0.
 
     # Not in paper: a latent cell is 1 when any of its pixels is to be generated, for its latent saw grey there.
+    known (…, H, W), above 0.5 where a plate fills the masked region: a second channel follows, 1 where it does not.
     Raises InputError when H or W is no multiple of `downscale`.
     """
+    if known is not None:
+        planes = (mask, selected(mask) & ~(known > 0.5))
+        return torch.cat([latent_mask(plane, downscale) for plane in planes], dim=-3)
     height, width = mask.shape[-2:]
     check_size("the mask", height, width, downscale)
     planes = selected(mask).float().reshape(-1, 1, height, width)

@@ -17,7 +17,7 @@ class EncodedConditions:
     """The driving video in latent space, float32 on the CPU; `objects` is None when no object is selected."""
 
     environment: Tensor  # (F, C, h, w)
-    mask: Tensor  # (F, 1, h, w)
+    mask: Tensor  # (F, 1, h, w), or (F, 2, h, w) with a plate
     objects: Tensor | None  # (F, C, h, w)
 
 
@@ -27,7 +27,9 @@ def encode_conditions(codec: LatentCodec, conditions: DrivingConditions, chunk: 
     environment = masks = objects = None
     for part in chunks(frames, chunk):
         driving, mask = conditions.driving[part], conditions.mask[part]
-        scene, cells = codec.encode(environment_frames(driving, mask)), latent_mask(mask, codec.downscale)
+        plate, known = (None if x is None else x[part] for x in (conditions.plate, conditions.known))
+        scene = codec.encode(environment_frames(driving, mask, plate=plate, known=known))
+        cells = latent_mask(mask, codec.downscale, known)
         if environment is None:
             environment = scene.new_empty((frames, *scene.shape[1:]))
             masks = cells.new_empty((frames, *cells.shape[1:]))

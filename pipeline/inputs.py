@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import InputError
@@ -146,7 +147,22 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
         hidden = certainly_hidden(characters, own_skeletons, video.fps)
     hidden = with_objects(hidden, conditions.object_mask)
     plate = functools.partial(CleanPlate, _again(shown, target.size), hidden)
+    if config.plate:
+        conditions = _with_plate(conditions, plate())
     return Inputs(reference, conditions, video.fps, picture, video.times, target.crop, video, plate)
+
+
+def _with_plate(conditions: DrivingConditions, plate: CleanPlate) -> DrivingConditions:
+    """The conditions of a model that reads the plate, which is made again whenever some frames are asked for."""
+
+    def places(frames: list[int]) -> Tensor:
+        return torch.stack([plate[index][0] for index in frames])
+
+    def known(frames: list[int]) -> Tensor:
+        return torch.stack([plate[index][1] for index in frames])
+
+    shape = conditions.driving.shape
+    return replace(conditions, plate=LazyFrames(shape, places), known=LazyFrames(shape[:3], known))
 
 
 def _person(

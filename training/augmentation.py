@@ -11,6 +11,7 @@ from numpy.random import Generator
 from ..media.opencv import cv2
 from ..media.pose import Pose
 from ..perception.masks import inside
+from .recipe import PlateRecipe
 
 INFERENCE_BLOCK_PX = 10  # AA2 §3.2: k = size / 10 at inference
 
@@ -43,6 +44,7 @@ class Clip:
     face: np.ndarray
     poses: list[list[Pose]]
     before: list[list[Pose]]  # the poses one frame before each, which tell the movement
+    place: np.ndarray | None = None  # (F, H, W, 3) the driving pictures without anybody, where that is known
 
 
 def mostly(mask: np.ndarray) -> np.ndarray:
@@ -82,6 +84,32 @@ def flip(clip: Clip) -> Clip:
     for name in ("poses", "before"):
         changed[name] = [[mirror_pose(pose, width) for pose in people] for people in getattr(clip, name)]
     return replace(clip, **changed)
+
+
+def seen_place(rng: Generator, clip: Clip, recipe: PlateRecipe) -> tuple[np.ndarray, np.ndarray]:
+    """A clean plate as inference may have one: (F, H, W, 3) uint8, and (F, H, W) 255 where it is known.
+
+    # Not in paper: nothing of it in a share of the clips, all of it in another, in the rest all but the character's
+    core, grown or shrunk, and a box or two; in some of them a pixel or two off, or in another light.
+    """
+    known = np.zeros_like(clip.character)
+    if clip.place is None or rng.random() < recipe.none:
+        return np.zeros_like(clip.driving), known
+    known[:] = 255
+    if rng.random() < recipe.partial:
+        reach = int(rng.integers(-6, 7))
+        kernel = np.ones((2 * abs(reach) + 1,) * 2, np.uint8)
+        change = cv2.dilate if reach > 0 else cv2.erode
+        known = np.stack([255 - change(mask, kernel) for mask in clip.character])
+        height, width = known.shape[1:]
+        for _ in range(int(rng.integers(3))):
+            top, left = int(rng.integers(height)), int(rng.integers(width))
+            known[:, top : top + int(rng.integers(4, height // 3)), left : left + int(rng.integers(4, width // 3))] = 0
+    place = clip.place
+    if rng.random() < recipe.wrong:
+        place = np.roll(place, tuple(int(shift) for shift in rng.integers(-2, 3, 2)), axis=(1, 2))
+        place = np.clip(place * rng.uniform(0.95, 1.05, 3), 0, 255).astype(np.uint8)
+    return place, known
 
 
 def blur_hands(clip: Clip, sigma: float) -> Clip:

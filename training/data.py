@@ -52,6 +52,8 @@ class Batch:
     character_BFHW: Tensor  # the target's own character, hands and face
     hands_BFHW: Tensor
     face_BFHW: Tensor
+    plate_BFHWC: Tensor | None = None  # the place without anybody, for models that read it, and where it is known
+    known_BFHW: Tensor | None = None
     portrait_BHWC: Tensor | None = None  # for CLIP: the whole reference, squashed to 224 x 224 from its own size
 
 
@@ -109,6 +111,7 @@ class RenderedScenes:
             face=_stack(target, "face"),
             poses=parse_poses([scene.pose(index) for index in indices], recipe.width, recipe.height),
             before=poses_before(scene.pose, scene.frames, indices, recipe.width, recipe.height),
+            place=np.stack([scene.place(index) for index in indices]),
         )
 
 
@@ -291,11 +294,11 @@ def _portrait(image: np.ndarray) -> Tensor:
 class StepBatches(Dataset):
     """Map-style dataset over global steps: item `step` is that step's Batch, whoever asks and in any order.
 
-    typical_sharpness: the model's, see `PoseGuiderConfig`.
+    typical_sharpness, plate: the model's, see `PoseGuiderConfig` and `ModelConfig`.
     """
 
-    def __init__(self, recipe: Recipe, rank: int, typical_sharpness: float) -> None:
-        self.recipe, self.rank, self.typical_sharpness = recipe, rank, typical_sharpness
+    def __init__(self, recipe: Recipe, rank: int, typical_sharpness: float, plate: bool = False) -> None:
+        self.recipe, self.rank, self.typical_sharpness, self.plate = recipe, rank, typical_sharpness, plate
         longest = max(stage.frames for stage in recipe.stages)
         folder = recipe.data.folder
         self.source: ClipSource = FolderScenes(recipe.data, longest) if folder else RenderedScenes(recipe.data)
@@ -311,7 +314,7 @@ class StepBatches(Dataset):
         if stage.kind == "autoencoder":
             return Pictures(torch.from_numpy(np.concatenate([self._crops(stage, rng) for rng in streams])))
         clips = [self._clip(stage, rng) for rng in streams]
-        return Batch(*(torch.stack(values) for values in zip(*clips, strict=True)))
+        return Batch(**{name: torch.stack([clip[name] for clip in clips]) for name in clips[0]})
 
     def _crops(self, stage: StageRecipe, rng: Generator) -> np.ndarray:
         """Random crops (F, side, side, 3) of a clip's frames and its reference, half of them mirrored."""
@@ -327,7 +330,7 @@ class StepBatches(Dataset):
             crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
         return np.stack(crops)
 
-    def _clip(self, stage: StageRecipe, rng: Generator) -> tuple[Tensor, ...]:
+    def _clip(self, stage: StageRecipe, rng: Generator) -> dict[str, Tensor]:
         clip = self.source.clip(rng, stage.frames, consecutive=stage.kind == "temporal")
         options = stage.augmentation
         if rng.random() < options.flip:
@@ -338,9 +341,13 @@ class StepBatches(Dataset):
             clip = augmentation.scale_character(clip, factor)
         if options.blur_hands and rng.random() < options.blur_hands:
             clip = augmentation.blur_hands(clip, rng.uniform(*options.blur_range))
-        return self._pixels(augmentation.same_outside(clip, mask.numpy()), mask)
+        values = self._pixels(augmentation.same_outside(clip, mask.numpy()), mask)
+        if self.plate:
+            plate, known = augmentation.seen_place(rng, clip, stage.plate)
+            values |= {"plate_BFHWC": torch.from_numpy(plate), "known_BFHW": torch.from_numpy(known)}
+        return values
 
-    def _pixels(self, clip: Clip, mask: Tensor) -> tuple[Tensor, ...]:
+    def _pixels(self, clip: Clip, mask: Tensor) -> dict[str, Tensor]:
         """The fields of a Batch, of one clip."""
         height, width = clip.driving.shape[1:3]
         skeleton = render_skeleton(clip.poses, width, height)
@@ -350,8 +357,9 @@ class StepBatches(Dataset):
         target, typical = torch.from_numpy(clip.target).float() / 255, self.typical_sharpness
         blur = measure_hand_blur(clip.poses, width, height, target, before=clip.before, typical=typical)
         planes = (_bytes(skeleton), depth, blur_maps(blur, width, height), _bytes(mask))
-        portrait = () if self.recipe.clip_vision is None else (_portrait(clip.reference),)
-        return (*map(torch.from_numpy, pictures), *planes, *map(torch.from_numpy, regions), *portrait)
+        values = (*map(torch.from_numpy, pictures), *planes, *map(torch.from_numpy, regions))
+        named = dict(zip((field.name for field in fields(Batch)), values, strict=False))
+        return named if self.recipe.clip_vision is None else named | {"portrait_BHWC": _portrait(clip.reference)}
 
 
 def _formulated_mask(clip: Clip, blocks: tuple[int, int] | None) -> Tensor:

@@ -56,8 +56,9 @@ class Trainer:
         self.embed = start.image_encoder(recipe, self.model.config, self.device)
         # a VAE from elsewhere is neither trained nor written
         self.autoencoder = None if self.model.config.autoencoder is None else self.codec.vae
-        typical = self.model.config.pose.typical_sharpness
-        self.data = StepBatches(recipe, self.accelerator.process_index, typical)
+        config = self.model.config
+        told = {"typical_sharpness": config.pose.typical_sharpness, "plate": config.plate}
+        self.data = StepBatches(recipe, self.accelerator.process_index, **told)
         for stage in recipe.stages:  # what a later one cannot train is told now, not when its turn comes
             make_stage(recipe, stage, self.model, self.codec, self.embed).trained()
         self.step = 0

@@ -81,6 +81,14 @@ class AugmentationRecipe(_Frozen):
     blur_range: tuple[float, float] = (0.5, 2.5)  # standard deviation in pixels
 
 
+class PlateRecipe(_Frozen):
+    """Shares of the clips without a clean plate, with one that lacks some, and with one that is a little wrong."""
+
+    none: float = Field(0.25, ge=0, le=1)
+    partial: float = Field(0.6, ge=0, le=1)
+    wrong: float = Field(0.25, ge=0, le=1)
+
+
 class DropoutRecipe(_Frozen):
     """Probability a step that a condition is switched off, for the whole batch of that step.
 
@@ -146,6 +154,7 @@ class StageRecipe(_Frozen):
     loss: LossRecipe = LossRecipe()
     pictures: PictureRecipe = PictureRecipe()
     augmentation: AugmentationRecipe = AugmentationRecipe()
+    plate: PlateRecipe = PlateRecipe()  # for models with `plate`
 
     @model_validator(mode="after")
     def _last_step_counts(self) -> StageRecipe:

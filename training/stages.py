@@ -159,8 +159,9 @@ class AnimationStage(nn.Module):
             conditions["reference"] = self.model.project_reference(features)
             given |= self._motion(batch, off)
         if config.environment and not off["environment"]:
-            given["environment"] = self.encode(environment_frames(driving, mask))
-            given["mask"] = latent_mask(mask, config.latent.downscale)
+            plate, known = batch.get("plate_BFHWC"), batch.get("known_BFHW")
+            given["environment"] = self.encode(environment_frames(driving, mask, plate=plate, known=known))
+            given["mask"] = latent_mask(mask, config.latent.downscale, known)
         if config.objects is not None and not off["objects"] and bool(selected(objects).any()):
             given["objects"] = object_latents(self.encode, driving, objects)
         return clean, conditions | self.model.features(given, temporal=self.stage.kind == "temporal")

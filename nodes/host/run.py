@@ -125,6 +125,7 @@ def _keep_scene(config: ModelConfig, conds: list[dict], latent_image: Tensor) ->
     if not scenes:
         return latent_image, None
     scene, mask = (cond.cond.to(latent_image) for cond in scenes[0])
+    mask = mask[:, :1]  # a second channel says where a plate shows nothing
     return torch.where(selected(mask), latent_image, scene), mask
 
 

@@ -113,3 +113,14 @@ def test_an_empty_object_mask_means_no_objects():
     assert not conditions.has_objects
     assert not replace(conditions, object_mask=torch.zeros(3, 16, 16)).has_objects
     assert drive(3, objects=True).has_objects
+
+
+def test_a_second_channel_says_where_a_plate_shows_nothing():
+    mask, known = torch.zeros(2, 16, 24), torch.zeros(2, 16, 24)
+    mask[:, :, :16], known[0, :8] = 1, 1
+    known[1] = 1
+    known[1, 3, 3] = 0
+    cells = latent_mask(mask, 8, known)
+    assert torch.equal(cells[:, :1], latent_mask(mask, 8)) and cells.shape == (2, 2, 2, 3)
+    assert torch.equal(cells[0, 1], torch.tensor([[0.0, 0, 0], [1, 1, 0]]))
+    assert torch.equal(cells[1, 1], torch.tensor([[1.0, 0, 0], [0, 0, 0]]))
