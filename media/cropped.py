@@ -22,13 +22,13 @@ class CroppedClip(Clip):
         self.path, self.size, self.stored_size = clip.path, size, size
         self.times = clip.times if len(clip) == len(corners) else np.arange(len(corners)) / clip.fps
         self.fps = clip.fps
-        self._clip, self._corners, self._picture = clip, corners, picture
+        self.clip, self.corners, self.picture = clip, tuple(corners), picture
 
     def _frames(self, start: int, stop: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
         width, height = self.size
-        if len(self._clip) == 1:
-            whole = repeat(next(self._clip.frames(self._picture)), stop - start)
+        if len(self.clip) == 1:
+            whole = repeat(next(self.clip.frames(self.picture)), stop - start)
         else:
-            whole = self._clip.frames(self._picture, start, stop)
-        for (left, top), frame in zip(self._corners[start:stop], whole, strict=True):
+            whole = self.clip.frames(self.picture, start, stop)
+        for (left, top), frame in zip(self.corners[start:stop], whole, strict=True):
             yield frame[top : top + height, left : left + width]

@@ -63,11 +63,13 @@ class Follow(Protocol):
     """Says who of the people of the next frame is meant.
 
     most: how many there were at most. strangers: numbers of the frames that show people, but not the one who is meant.
+    question: who is meant, as text that is another for everybody else.
     """
 
     choice: Choice
     most: int
     strangers: list[int]
+    question: str
 
     def __call__(self, frame: np.ndarray | None, boxes: np.ndarray, size: tuple[int, int] | None = None) -> int | None:
         """The index of the person's box in the next frame, None where they are not seen or not chosen yet.
@@ -82,6 +84,7 @@ class Follower:
 
     def __init__(self, choice: Choice = Choice()):  # noqa: B008 - frozen
         self.choice, self.most, self.strangers = choice, 0, []
+        self.question = repr(choice)
         self._frame = 0
         self._box: np.ndarray | None = None
         self._colours: np.ndarray | None = None
@@ -151,6 +154,7 @@ class Along:
 
     def __init__(self, boxes: np.ndarray):
         self.choice, self.most, self.strangers = Choice(), 0, []
+        self.question = repr(np.asarray(boxes).round(3).tolist())
         self._frame = 0
         self._known = iter(boxes)
 

@@ -21,6 +21,7 @@ from ..perception.backends import DEPTH_ESTIMATORS, POSE_ESTIMATORS, DepthEstima
 from ..perception.follow import LARGEST, Choice, Follow, Follower, parse_choice
 from ..perception.people import SteadyPerson
 from .fitting import Size, frame_numbers
+from .kept_perception import Found, kept_or
 from .perceived_depth import default_depth, depth_at, perceive_depth, seen_size
 from .streams import LazyFrames, packed
 
@@ -34,6 +35,10 @@ FILES = {
 }  # what can be perceived, in a scene folder's files
 OF_THE_PERSON = ("pose", "mask")
 MARK = "perceived.json"  # beside them: what they were made of
+
+
+class NobodySeenError(InputError):
+    """No frame of the video shows a person whom the pose model finds."""
 
 
 @dataclass(frozen=True)
@@ -65,45 +70,55 @@ def perceive(
     which model, whether there were others, which short gaps were filled, and where there is nobody. Raises InputError
     where the estimator cannot be used, and where the person is in no frame.
     """
-    size = seen_size(video.size)
-    steady, keypoints = SteadyPerson(video.fps), []
-    follow = follow or Follower()
-    found = estimator.estimate(video.frames(size), follow)
+    size, follow = seen_size(video.size), follow or Follower()
     parts = " and ".join(part for part in FILES if part in what)
     logger.info("%s finds the person of %s: %s, looked at in %dx%d", estimator.name, video.path, parts, *size)
+    reason = estimator.available()
+    if reason is not None:
+        raise InputError(reason)
+    question = None if estimator.identity is None else f"{estimator.identity} {follow.question} {size}"
+    found = kept_or(lambda: _find(video, estimator, follow), video, question)
+    if len(found.nobody) == len(found.keypoints):
+        raise NobodySeenError(_nobody(estimator.name, video, follow.choice, found.most))
+    _tell(video, follow.choice, found)
+    return Perceived(found.keypoints, found.mask)
+
+
+def _find(video: Clip, estimator: PoseEstimator, follow: Follow) -> Found:
+    """The one pass."""
+    steady, keypoints = SteadyPerson(video.fps), []
 
     def masks() -> Iterator[np.ndarray]:
-        for person in steady(found):
+        for person in steady(estimator.estimate(video.frames(seen_size(video.size)), follow)):
             keypoints.append(person.keypoints(video.size))
             yield person.mask >= LIKELY
 
     mask = packed(masks())
-    if len(steady.nobody) == len(keypoints):
-        raise InputError(_nobody(estimator.name, video, follow))
-    if follow.most > 1:
+    return Found(keypoints, mask, steady.filled, steady.nobody, follow.strangers, follow.most)
+
+
+def _tell(video: Clip, choice: Choice, found: Found) -> None:
+    if found.most > 1:
         logger.info(
             "up to %d people are in %s: %s is followed, the others stay as they are (--person N, or X,Y)",
-            *(follow.most, video.path, follow.choice),
+            *(found.most, video.path, choice),
         )
-    if steady.filled:
-        logger.info(
-            "short gaps without the person, %s, are filled from the frames around", frame_numbers(steady.filled)
-        )
-    if steady.nobody:
-        logger.warning("no person in %s of %s: nothing is drawn there", frame_numbers(steady.nobody), video.path)
-    others = sorted(set(steady.nobody) & set(follow.strangers))
+    if found.filled:
+        logger.info("short gaps without the person, %s, are filled from the frames around", frame_numbers(found.filled))
+    if found.nobody:
+        logger.warning("no person in %s of %s: nothing is drawn there", frame_numbers(found.nobody), video.path)
+    others = sorted(set(found.nobody) & set(found.strangers))
     if others:
         logger.warning(
             "in %s somebody else is seen than the one who is followed: where that is a cut, give each shot by itself",
             frame_numbers(others),
         )
-    return Perceived(keypoints, mask)
 
 
-def _nobody(model: str, video: Clip, follow: Follow) -> str:
-    if follow.most and follow.choice != Choice():
+def _nobody(model: str, video: Clip, choice: Choice, most: int) -> str:
+    if most and choice != Choice():
         return (
-            f"{follow.choice} is in no frame of {video.path}, where {model} finds up to {follow.most}: give --person "
+            f"{choice} is in no frame of {video.path}, where {model} finds up to {most}: give --person "
             "a smaller number, or X,Y of a pixel on them in a frame that shows them"
         )
     return (

@@ -1,5 +1,6 @@
 """Tiny networks everywhere: one thread is faster than two that wait for each other."""
 
+import os
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 OF_A_CORE = re.compile(r"tests/comfyui/.*?\[(\d+\.\d+\.\d+)")  # a test with ComfyUI has its version first
 
 torch.set_num_threads(1)
+os.environ["INHABIT_CACHE"] = "off"  # what one test perceives is no other's; processes that tests start go by it, too
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

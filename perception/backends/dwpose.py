@@ -41,6 +41,7 @@ class DWPose:
     """A `PoseEstimator`."""
 
     name = DWPOSE.name
+    identity = None  # files of the user's own
 
     def available(self) -> str | None:
         """Why it cannot be used here, in one line with the fix; None where it can."""

@@ -35,6 +35,12 @@ class MediaPipePose:
             raise InputError(f"{size!r} is no size of the body graph: give full or heavy")
         self._bodies = [BODIES[size]] if size else [files.BODY_HEAVY, files.BODY_FULL]
 
+    @property
+    def identity(self) -> str:
+        """See `PoseEstimator`."""
+        here = [name for name in self._bodies if (files.MEDIAPIPE.folder / name).is_file()]
+        return f"{self.name} {here[0] if here else self._bodies[-1]}"
+
     def available(self) -> str | None:
         """Why it cannot be used here, in one line with the fix; None where it can."""
         return why_no_litert() or why_missing(files.MEDIAPIPE)

@@ -51,9 +51,13 @@ class PersonInFrame:
 
 
 class PoseEstimator(Protocol):
-    """Whole-body poses and the mask of one person of several, frame by frame."""
+    """Whole-body poses and the mask of one person of several, frame by frame.
+
+    identity: the model and its weights, another where the same frames are answered otherwise; None: it cannot be told.
+    """
 
     name: str
+    identity: str | None
 
     def available(self) -> str | None:
         """Why it cannot be used here, in one line with the fix; None where it can."""

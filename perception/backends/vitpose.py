@@ -39,6 +39,7 @@ class VitPose:
     """A `PoseEstimator`."""
 
     name = VITPOSE.name
+    identity = None  # files of the user's own
 
     def available(self) -> str | None:
         """Why it cannot be used here, in one line with the fix; None where it can."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ...atomic import atomic_folder
-from ...errors import InputError
 from ...media import (
     Video,
     parse_poses,
@@ -25,7 +24,7 @@ from ...media import (
 from ...media.opencv import cv2
 from ...perception.backends import PoseEstimator
 from ...perception.regions import hand_face_regions
-from ..perceived import Perceived, perceive, seen_size
+from ..perceived import NobodySeenError, Perceived, perceive, seen_size
 from .settings import PrepareSettings
 from .shots import Looks, Section
 
@@ -76,9 +75,7 @@ def prepare_shot(
 def _people(section: Section, estimator: PoseEstimator) -> Perceived | None:
     try:
         return perceive(section, estimator)
-    except InputError as error:
-        if "finds nobody" not in str(error):
-            raise
+    except NobodySeenError:
         return None
 
 

@@ -43,7 +43,7 @@ def perceived(raw) -> Path:
 class Scripted:
     """Finds a body in the frames that `seen` names, its mask the left half of the picture."""
 
-    name, seen = "scripted", ()
+    name, identity, seen = "scripted", None, ()
 
     def available(self) -> str | None:
         return None

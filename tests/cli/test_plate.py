@@ -17,7 +17,7 @@ BOX = np.s_[24:44, 2:11]  # where the old character is at first
 
 
 class FindsNobody:
-    name = "nobody"
+    name, identity = "nobody", None
 
     def available(self) -> str | None:
         return None
