@@ -265,7 +265,7 @@ def _add_perceive(commands) -> None:
         type=values.perceived_parts,
         default=values.USUALLY_PERCEIVED,
         metavar="PARTS",
-        help="pose, mask and depth, or some of them (default pose,mask)",
+        help="pose, mask, depth and plate (the place without the person, and known.mkv), or some (default pose,mask)",
     )
     parser.add_argument(
         "--backend",

@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-PERCEIVED = ("pose", "mask", "depth")
+PERCEIVED = ("pose", "mask", "depth", "plate")
 USUALLY_PERCEIVED = ("pose", "mask")
 
 

@@ -15,24 +15,25 @@ from torch import Tensor
 
 from ..atomic import atomic_folder
 from ..errors import InputError
-from ..media import Clip, open_video, resize, to_uint8, write_lossless, write_pose
+from ..media import Clip, Video, open_video, parse_poses, resize, to_uint8, write_lossless, write_pose
 from ..media.outputs import check_folder, check_output
 from ..perception.backends import DEPTH_ESTIMATORS, POSE_ESTIMATORS, DepthEstimator, PoseEstimator
 from ..perception.follow import LARGEST, Choice, Follow, Follower, parse_choice
 from ..perception.people import SteadyPerson
+from ..perception.plate import CleanPlate
 from .fitting import Size, frame_numbers
+from .hidden import certainly_hidden
 from .kept_perception import Found, kept_or
 from .perceived_depth import default_depth, depth_at, perceive_depth, seen_size
-from .streams import LazyFrames, packed
+from .pose_input import drawn
+from .streams import LazyFrames, ReadAgain, packed
 
 logger = logging.getLogger(__name__)
 
 LIKELY = 0.5  # probability from which a pixel is the person's
-FILES = {
-    "pose": "pose.json",
-    "mask": "mask.mkv",
-    "depth": "depth.mkv",
-}  # what can be perceived, in a scene folder's files
+# what can be perceived, in a scene folder's files
+FILES = {"pose": "pose.json", "mask": "mask.mkv", "depth": "depth.mkv", "plate": "plate.mkv"}
+KNOWN = "known.mkv"  # beside the plate: where it is known
 OF_THE_PERSON = ("pose", "mask")
 MARK = "perceived.json"  # beside them: what they were made of
 
@@ -140,7 +141,7 @@ def perceive_files(
     default ones. Files in `out` are replaced only where they are this function's own. Raises InputError as `perceive`
     and `perceive_depth`, and for a place that cannot be written.
     """
-    names = [FILES[part] for part in FILES if part in what]
+    names = [FILES[part] for part in FILES if part in what] + [KNOWN] * ("plate" in what)
     check_folder(out, names, MARK)
     for name in names:
         check_output(out / name, {"--driving": driving})
@@ -148,7 +149,7 @@ def perceive_files(
     poses, depths = chosen_backends(backends)
     made = {"driving": driving.name, "frames": len(video), "size": list(video.size)}
     with atomic_folder(out) as temporary:
-        if set(what) & set(OF_THE_PERSON):
+        if set(what) & {*OF_THE_PERSON, "plate"}:
             made["model"] = poses.name
             perceived = perceive(video, poses, what, Follower(parse_choice(person, video.size)))
         if "pose" in what:
@@ -161,8 +162,28 @@ def perceive_files(
             depth = perceive_depth(video, depths, Follower(parse_choice(person, video.size)))
             planes = (to_uint8(plane) for plane in depth_at(depth, video.size))
             write_lossless(temporary / FILES["depth"], planes, video.fps, times=video.times)
+        if "plate" in what:
+            _write_plate(video, perceived, temporary)
         (temporary / MARK).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return out
+
+
+def _write_plate(video: Video, perceived: Perceived, folder: Path) -> None:
+    """The place without the person, and where it is known, as two videos."""
+    people = parse_poses(perceived.keypoints, *video.size)
+    hidden = certainly_hidden(perceived.mask_at(video.size), drawn(people, video.size), video.fps)
+    frames = ReadAgain(len(video), video.size, lambda start: video.frames(video.size, start))
+    plate, seen, (width, height) = CleanPlate(frames, hidden), [], video.size
+
+    def pictures() -> Iterator[np.ndarray]:
+        for index in range(len(video)):
+            picture, known = plate[index]
+            seen.append(np.packbits(known.bool().numpy()))
+            yield to_uint8(picture)
+
+    write_lossless(folder / FILES["plate"], pictures(), video.fps, times=video.times)
+    planes = (255 * np.unpackbits(bits, count=width * height).reshape(height, width) for bits in seen)
+    write_lossless(folder / KNOWN, planes, video.fps, times=video.times)
 
 
 def chosen_backends(names: Collection[str]) -> tuple[PoseEstimator, DepthEstimator]:

@@ -17,7 +17,7 @@ from inhabit.perception.follow import Follower
 from inhabit.pipeline.inputs import InputFiles, load_inputs
 from inhabit.pipeline.perceived import FILES, perceive
 from inhabit.pipeline.perceived_depth import seen_size
-from inhabit.scenes import render_scene, write_scene
+from inhabit.scenes import SceneRenderer, render_scene, write_scene
 
 REASON = MediaPipePose().available()
 needs_weights = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -212,3 +212,20 @@ def test_one_of_two_people_is_perceived_and_one_who_is_not_there_is_told(tmp_pat
             assert np.abs(found.body[seen, :2] - truth.body[seen, :2] - (shift, 0)).mean() < 12
     assert main(["perceive", "--driving", str(both), "--out", str(tmp_path / "3"), "--person", "3"]) == 2
     assert "person 3 from the left is in no frame of" in capsys.readouterr().err and not (tmp_path / "3").exists()
+
+
+@needs_weights
+def test_the_place_without_the_person_is_written_with_where_it_is_known(tmp_path):
+    scene = render_scene(900_001, "walk", 24, 256, 256)
+    video, out = tmp_path / "walk.mkv", tmp_path / "out"
+    write_lossless(video, scene.driving, 12)
+    assert main(["perceive", "--driving", str(video), "--out", str(out), "--what", "plate"]) == 0
+    assert {path.name for path in out.iterdir()} == {"plate.mkv", "known.mkv", "perceived.json"}
+    plate, known = read_video(out / "plate.mkv").frames, np.asarray(read_mask(out / "known.mkv")) > 0.5
+    renderer = SceneRenderer(900_001, "walk", 256, 256, 24)
+    place = np.stack([renderer.place(index) for index in range(24)])
+    hidden = scene.character > 127
+    both = hidden & known
+    assert both.sum() > 0.5 * hidden.sum() and known[~hidden].mean() > 0.99
+    error = (plate[both].astype(float) - place[both]) / 255
+    assert 10 * np.log10(1 / (error**2).mean()) > 25
