@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from ..errors import InputError
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".resume.safetensors"
+LONGEST_NAME = 255  # bytes
 NO_MATTER = {"resume", "compile"}  # settings that change nothing of the result, or no more than the machine does
 
 
@@ -70,7 +73,10 @@ class Progress:
 
 def progress_of(out: Path, *asked) -> Progress:
     """The progress of the run that writes `out`. asked: dataclasses of what it was asked for."""
-    return Progress(out.with_name(out.name + SUFFIX), request_of(*asked))
+    name = out.name + SUFFIX
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f"{zlib.crc32(os.fsencode(out.name)):08x}{SUFFIX}"
+    return Progress(out.with_name(name), request_of(*asked))
 
 
 def request_of(*asked) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from inhabit.media import read_pose, read_video, write_lossless, write_pose, wri
 from inhabit.models import PRESETS
 from inhabit.perception import draw_skeleton
 from inhabit.pipeline.inputs import InputFiles, load_inputs
+from inhabit.pipeline.resume import SUFFIX
 from inhabit.weights import load
 from safetensors.torch import save_file
 
@@ -154,7 +155,7 @@ def test_mask_given_is_covered_by_blocks(clip):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_what_stops_half_way_leaves_nothing(animate, clip, monkeypatch, error):
+def test_what_stops_half_way_leaves_what_resume_goes_on_from_and_nothing_else(animate, clip, monkeypatch, error):
     written = []
 
     def encode_some(container, *rest):
@@ -168,7 +169,7 @@ def test_what_stops_half_way_leaves_nothing(animate, clip, monkeypatch, error):
     else:
         with pytest.raises(error):
             animate()
-    assert len(written) == 1 and list(clip.out.iterdir()) == []
+    assert len(written) == 1 and [path.name for path in clip.out.iterdir()] == [f"result.mkv{SUFFIX}"]
 
 
 def test_studio_mask_surrounds_the_skeleton(clip):
