@@ -58,7 +58,8 @@ def test_every_device_and_type_gives_the_same_step(saved, device, dtype):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-def test_a_compiled_denoiser_gives_the_same_step(device, tmp_path):
+def test_a_compiled_denoiser_gives_the_same_step(device, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))  # not what a killed run left half-written
     unet = TINY_UNET.model_copy(update={"block_out_channels": (32,), "attention": (True,), "layers_per_block": 1})
     config = tiny_config(environment=False, objects=None).model_copy(update={"unet": unet})
     model = randomise(AnimationModel(config))
