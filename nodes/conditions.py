@@ -16,7 +16,7 @@ from ..pipeline.inputs import fit_reference
 from .host.checks import check_agrees, check_encoded
 from .host.conds import BLUR, CELL, DEPTH, ENVIRONMENT, MASK, OBJECTS, REFERENCE, SKELETON
 from .host.settings import model_config
-from .inputs import checked_conditioning, checked_depth, checked_image, chosen, mask_of, same_frames
+from .inputs import checked_conditioning, checked_depth, checked_image, chosen, mask_of, plate_of, same_frames
 from .kinds import positive_and_negative, rare, schema
 
 CATEGORY = "Inhabit/conditions"
@@ -181,6 +181,17 @@ class InhabitEnvironment(io.ComfyNode):
                     tooltip="model input: the model is shown the scene, and draws it. noise mask: the latent itself "
                     "keeps the scene outside the mask, with any model, also other packs'.",
                 ),
+                io.Image.Input(
+                    "plate",
+                    optional=True,
+                    tooltip="Of Inhabit Clean Plate, to fill the masked region, for models trained with it; "
+                    "inhabit-puppets is not.",
+                ),
+                io.Mask.Input(
+                    "known",
+                    optional=True,
+                    tooltip="Of Inhabit Clean Plate: where the plate fills. Without: everywhere.",
+                ),
             ],
             outputs=[
                 *outputs,
@@ -190,7 +201,16 @@ class InhabitEnvironment(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, positive, negative, vae, driving: Tensor, mask: Tensor, fill: str = "blank", mode: str = MODEL_INPUT
+        cls,
+        positive,
+        negative,
+        vae,
+        driving: Tensor,
+        mask: Tensor,
+        fill: str = "blank",
+        mode: str = MODEL_INPUT,
+        plate: Tensor | None = None,
+        known: Tensor | None = None,
     ) -> io.NodeOutput:
         chosen(mode, [MODEL_INPUT, NOISE_MASK], "mode")
         positive, negative = _both(positive, negative)
@@ -200,7 +220,9 @@ class InhabitEnvironment(io.ComfyNode):
                 f"mask is empty in all of its {len(mask)} frames, so that there is nothing to generate; give one that "
                 "is 1 where the character may appear"
             )
-        latents = _encode(vae, environment_frames(driving, mask, fill))
+        plate = plate_of(driving, plate)
+        known = None if known is None else mask_of(driving, known, "driving", "known")
+        latents = _encode(vae, environment_frames(driving, mask, fill, plate, known))
         cells = latent_mask(mask, vae.downscale_ratio)
         if mode == NOISE_MASK:
             return io.NodeOutput(positive, negative, {"samples": latents, "noise_mask": cells})

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .assemble import InhabitAssembleModel
 from .conditions import InhabitEnvironment, InhabitMotion, InhabitObjects, InhabitReference
+from .crop import InhabitCropToPerson, InhabitUncrop
 from .folders import register_model_folders
 from .guider import InhabitAnimationGuider
 from .loader import InhabitModelLoader
@@ -13,7 +14,10 @@ from .lora import InhabitLoRALoader
 from .masks import InhabitShapeAgnosticMask
 from .noise import InhabitReferenceNoise
 from .paste import InhabitPasteBack
+from .perceive import InhabitDepthEstimator, InhabitObjectLocator, InhabitPoseEstimator
+from .plate import InhabitCleanPlate
 from .regions import InhabitHandFaceRegions, InhabitMotionBlur
+from .retarget import InhabitPoseRetarget
 from .sampler import InhabitContextWindows, InhabitWindowedSampler
 from .scene import InhabitSampleScene
 from .schedule import InhabitShiftedSNR, InhabitTrailingSigmas
@@ -24,10 +28,15 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitAssembleModel,
     InhabitLoRALoader,
     InhabitSampleScene,
+    InhabitPoseRetarget,
+    InhabitPoseEstimator,
+    InhabitDepthEstimator,
+    InhabitObjectLocator,
     InhabitSkeletonRenderer,
     InhabitShapeAgnosticMask,
     InhabitHandFaceRegions,
     InhabitMotionBlur,
+    InhabitCleanPlate,
     InhabitReference,
     InhabitMotion,
     InhabitEnvironment,
@@ -39,6 +48,8 @@ NODES: list[type[io.ComfyNode]] = [
     InhabitAnimationGuider,
     InhabitWindowedSampler,
     InhabitPasteBack,
+    InhabitCropToPerson,
+    InhabitUncrop,
 ]
 
 

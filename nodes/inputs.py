@@ -64,6 +64,19 @@ def mask_of(video: Tensor, mask: Tensor, video_name: str, mask_name: str) -> Ten
     return mask
 
 
+def plate_of(video: Tensor, plate: Tensor | None) -> Tensor | None:
+    """Return the plate (F, H, W, 3) of a driving video, one picture for all repeated without a copy; None without one.
+
+    Raises InputError where they differ in length or size.
+    """
+    if plate is None:
+        return None
+    plate = checked_image(plate, "plate")
+    plate = plate.expand(video.shape[0], -1, -1, -1) if plate.shape[0] == 1 else plate
+    same_frames(video, plate, "driving", "plate")
+    return plate
+
+
 def checked_poses(pose) -> list[dict]:
     """Return POSE_KEYPOINT as a list, one entry a frame, see `pose_frames`. Raises InputError for anything else."""
     frames = pose_frames(pose)

@@ -7,6 +7,7 @@ import inspect
 from comfy_api.latest import io
 
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
+BoundingBox = io.Custom("BOUNDING_BOX")  # core has a type of its own for it only after 0.3.64
 SAMPLING = "Inhabit/sampling"  # a category
 
 # Inputs of several nodes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..pipeline.paste_back import paste_back
-from .inputs import checked_image, mask_of, same_frames
+from .inputs import checked_image, mask_of, plate_of, same_frames
 from .kinds import rare, schema
 
 
@@ -41,13 +41,33 @@ class InhabitPasteBack(io.ComfyNode):
                     tooltip="Pixels that the region may reach out of the mask to what the model drew there: shadows, "
                     "hair, a hand. -1: an eighth of the shorter side; 0: the mask alone.",
                 ),
+                io.Image.Input(
+                    "plate",
+                    optional=True,
+                    tooltip="Of Inhabit Clean Plate: shown around the new character, inside the mask too. Needs matte.",
+                ),
+                io.Mask.Input(
+                    "known",
+                    optional=True,
+                    tooltip="Of Inhabit Clean Plate: where the plate counts. Without: everywhere.",
+                ),
+                io.Mask.Input(
+                    "matte",
+                    optional=True,
+                    tooltip="1 on the new character in the result, from any segmenter. Needs plate.",
+                ),
             ],
             outputs=[io.Image.Output("image")],
         )
 
     @classmethod
-    def execute(cls, result, driving, mask, feather: int, grow: int = -1) -> io.NodeOutput:
+    def execute(
+        cls, result, driving, mask, feather: int, grow: int = -1, plate=None, known=None, matte=None
+    ) -> io.NodeOutput:
         result, driving = checked_image(result, "result"), checked_image(driving, "driving")
         same_frames(driving, result, "driving", "result")
         mask = mask_of(driving, mask, "driving", "mask")
-        return io.NodeOutput(paste_back(result, driving, mask, feather, None if grow < 0 else grow))
+        place = {"plate": plate_of(driving, plate)}
+        for name, value in (("known", known), ("matte", matte)):
+            place[name] = None if value is None else mask_of(driving, value, "driving", name)
+        return io.NodeOutput(paste_back(result, driving, mask, feather, None if grow < 0 else grow, **place))

@@ -127,6 +127,7 @@ def sample_latents(
     release_reference: bool = False,
     progress: bool = True,
     callback: Callback | None = None,
+    kept: KeptParts | None = None,
 ) -> Tensor:
     """Everything that `animate` does before it decodes: return the finished latents (F, C, h, w), float32, CPU.
 
@@ -137,6 +138,8 @@ def sample_latents(
     release_reference  take the ReferenceNet out of the model as soon as it has read the picture: a third of the memory.
     callback         called after every step with (step, steps in all, latents (F or window, C, h, w)); whatever it
                      raises ends the run, which is how a host interrupts it.
+    kept             what is done of a run that was cut off, and where finished parts go: a step of all windows, or a
+                     clip. A run that goes on gives the same latents as one that never stopped.
 
     Raises InputError for sizes or settings that cannot work, and where the model's answer is no number.
     """
@@ -156,7 +159,7 @@ def sample_latents(
     sample = _sample_windows if settings.long_video == "windows" else _sample_clips
     by_noise_mask = not model.config.environment and "environment" not in without
     keep = KeptScene(encoded, noise, scheduler) if by_noise_mask else None
-    return sample(denoiser, scheduler, (start, noise), settings, keep, progress, callback)
+    return sample(denoiser, scheduler, (start, noise), settings, keep, progress, callback, kept or KeptParts())
 
 
 def initial_noise(shape: tuple[int, ...] | torch.Size, seed: int) -> Tensor:
@@ -182,6 +185,19 @@ class KeptScene:
         if timestep is not None:
             scene = self.scheduler.add_noise(scene, noise, torch.tensor([timestep]))
         return torch.where(selected(self.encoded.mask[frames]), latents, scene)
+
+
+@dataclass(frozen=True)
+class KeptParts:
+    """done, latents: how many parts a run has behind it, and its latents (F, C, h, w) then. save: takes both."""
+
+    done: int = 0
+    latents: Tensor | None = None
+    save: Callable[[int, Tensor], None] | None = None
+
+    def add(self, done: int, latents: Tensor) -> None:
+        if self.save is not None:
+            self.save(done, latents)
 
 
 class WindowDenoiser:
@@ -287,6 +303,7 @@ def _sample_windows(
     keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
+    kept: KeptParts,
 ) -> Tensor:
     """HIA §3.4: every step denoises all windows, shifted by a random offset if they travel, and averages overlaps.
 
@@ -298,16 +315,19 @@ def _sample_windows(
         for step in range(settings.steps)
     ]
     latents = noise[0] if keep is None else noise[0].clone()  # from here on changed in place, a chunk at a time
+    latents = latents if kept.latents is None else kept.latents.clone()
     parts = list(chunks(denoiser.frames, settings.window))
     with _bar(sum(map(len, plan)), progress) as bar:
-        for step, (timestep, step_plan) in enumerate(zip(scheduler.timesteps.tolist(), plan, strict=True)):
+        bar.update(sum(map(len, plan[: kept.done])))
+        for step, timestep in enumerate(scheduler.timesteps.tolist()[kept.done :], kept.done):
             _put_scene_back(keep, latents, parts, timestep)
             average = WindowAverage(latents.shape)
-            for window in step_plan:
+            for window in plan[step]:
                 average.add(window, denoiser(latents[window], timestep, window))
                 bar.update()
             for part in parts:
                 latents[part] = scheduler.step(average.result(part), timestep, latents[part]).prev_sample
+            kept.add(step + 1, latents)
             if callback is not None:
                 callback(step + 1, settings.steps, latents.clone())
     _put_scene_back(keep, latents, parts, None)
@@ -328,6 +348,7 @@ def _sample_clips(
     keep: KeptScene | None,
     progress: bool,
     callback: Callback | None,
+    kept: KeptParts,
 ) -> Tensor:
     """AA2 §4.1: clip after clip, each led by the last `overlap` finished frames of the one before.
 
@@ -337,10 +358,11 @@ def _sample_clips(
     """
     start, noise = noise
     clips = windows(denoiser.frames, settings.window, settings.overlap)
-    latents = torch.empty_like(noise)
-    total, done = len(clips) * settings.steps, 0
+    latents = torch.empty_like(noise) if kept.latents is None else kept.latents.clone()
+    total, done = len(clips) * settings.steps, 0 if kept.done == 0 else clips[kept.done - 1][-1] + 1
     with _bar(total, progress) as bar:
-        for number, clip in enumerate(clips):
+        bar.update(kept.done * settings.steps)
+        for number, clip in enumerate(clips[kept.done :], kept.done):
             finished = done - clip[0]
             current = start[clip]
             for step, timestep in enumerate(scheduler.timesteps.tolist()):
@@ -355,6 +377,7 @@ def _sample_clips(
             current = current if keep is None else keep.put_back(current, clip, None)
             latents[clip[finished:]] = current[finished:]
             done = clip[-1] + 1
+            kept.add(number + 1, latents)
     return latents
 
 

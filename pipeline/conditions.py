@@ -92,15 +92,26 @@ def selected(mask: Tensor) -> Tensor:
     return inside(mask)
 
 
-def environment_frames(driving: Tensor, mask: Tensor, fill: Fill = "blank") -> Tensor:
+def environment_frames(
+    driving: Tensor,
+    mask: Tensor,
+    fill: Fill = "blank",
+    plate: Tensor | None = None,
+    known: Tensor | None = None,
+) -> Tensor:
     """Return E of AA2 §3.2: the driving frames (…, H, W, 3) 0…1 with the masked region (…, H, W) removed.
 
     # Not in paper: what fills the hole. "blank" is mid-grey, the least surprising value to an autoencoder, and what our
     # models are trained with; the latent mask tells it from a grey wall. "mean" is each frame's mean colour outside the
     # mask, "blurred" what lies around the hole, smeared into it, for weights that never saw a hole.
 
-    Raises InputError for another fill.
+    plate (…, H, W, 3) 0…1, the place without anybody, fills the hole where it is `known` (…, H, W), above 0.5; without
+    known everywhere, without a plate nowhere.
+
+    Raises InputError for another fill, and for a plate or what is known of it of another shape.
     """
+    if plate is not None:
+        return _with_plate(environment_frames(driving, mask, fill), mask, plate, known)
     hole = selected(mask).unsqueeze(-1)
     if fill == "blank":
         return torch.where(hole, GREY, driving)
@@ -109,6 +120,14 @@ def environment_frames(driving: Tensor, mask: Tensor, fill: Fill = "blank") -> T
     if fill == "blurred":
         return torch.where(hole, _smeared(driving, ~hole), driving)
     raise InputError(f'fill is "{fill}": give one of {", ".join(get_args(Fill))}')
+
+
+def _with_plate(environment: Tensor, mask: Tensor, plate: Tensor, known: Tensor | None) -> Tensor:
+    known = torch.ones_like(mask) if known is None else known
+    for name, value, wanted in (("plate", plate, environment.shape), ("known", known, mask.shape)):
+        if value.shape != wanted:
+            raise InputError(f"{name} has shape {tuple(value.shape)}; the driving video needs {tuple(wanted)}")
+    return torch.where((selected(mask) & (known > 0.5)).unsqueeze(-1), plate, environment)
 
 
 def _mean_outside(driving: Tensor, kept: Tensor) -> Tensor:

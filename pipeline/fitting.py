@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import InputError
+from ..media import Clip
+from ..media.cropped import CroppedClip
+from ..perception.person_crop import PersonCrop
 from .reference_picture import nearest_side
 
 logger = logging.getLogger(__name__)
@@ -30,12 +33,24 @@ class Target:
 
     size: what everything is brought to. shapes: sizes of the driving video, as seen and as stored (they differ where
     its pixels are not square), of which an input has the shape of one; none where there is no driving video.
+    crop: the window of the driving video that is worked on; None: the whole picture.
     """
 
     path: Path
     count: int
     size: Size
     shapes: tuple[Size, ...] = ()
+    crop: PersonCrop | None = None
+
+    def clip(self, clip: Clip) -> Clip:
+        """What is worked on of a clip of the driving video's shape."""
+        return clip if self.crop is None else cropped(clip, self.crop)
+
+
+def cropped(clip: Clip, crop: PersonCrop) -> CroppedClip:
+    """The crop's windows of a clip of the driving video's shape, of as many frames as both have, or of one for all."""
+    corners = crop.corners if len(clip) == 1 else crop.corners[: len(clip)]
+    return CroppedClip(clip, corners, crop.size, crop.picture)
 
 
 def frame_numbers(numbers: Iterable[int]) -> str:
@@ -97,8 +112,7 @@ def working_size(wanted: Size | None, own: Size | None, source: Path, driven: bo
     """(width, height) that everything is brought to: `wanted`, else the size of its own that `source` has.
 
     driven: `source` is a driving video; a pose alone takes the size that the model called `name` works at.
-    Warns where `wanted` squeezes the picture. Raises InputError, with the nearest size that works, for sides that
-    `multiple` does not divide.
+    Raises InputError, with the nearest size that works, for sides that `multiple` does not divide.
     """
     if wanted is None and own is None:
         raise InputError(f"{source} names no canvas size: give --size WxH, e.g. --size 128x128")
@@ -110,12 +124,11 @@ def working_size(wanted: Size | None, own: Size | None, source: Path, driven: bo
         nearest = "x".join(str(nearest_side(side, multiple)) for side in size)
         what = "--size" if wanted else f"the driving video {source}"
         raise InputError(f"{what} is {size[0]}x{size[1]}, and {multiple} must divide both sides: give --size {nearest}")
-    if own is not None:
-        _tell_squeezing(size, own, source, multiple)
     return size
 
 
-def _tell_squeezing(size: Size, own: Size, source: Path, multiple: int) -> None:
+def tell_squeezing(size: Size, own: Size, source: Path, multiple: int) -> None:
+    """Warn where a working size changes the shape of a source of its own size."""
     wider = size[0] * own[1] / (size[1] * own[0])
     scale = (size[0] * size[1] / (own[0] * own[1])) ** 0.5
     nearest = tuple(nearest_side(side * scale, multiple) for side in own)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +12,20 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
-from ..media import Pose, Video, open_video, read_image
+from ..media import Clip, Pose, Video, open_video, read_image
 from ..models import ModelConfig
 from ..perception import HandBlur, blur_maps, measure_hand_blur, override_sharpness
+from ..perception.follow import LARGEST, parse_choice
+from ..perception.person_crop import PersonCrop
+from ..perception.plate import CleanPlate
 from .conditions import DrivingConditions
-from .fitting import Size, Target, working_size
-from .mask_input import read_mask_of, read_objects, read_structured_depth
-from .perceived import Perceived, default_estimator, perceive
-from .pose_input import PoseFile, open_pose, read_skeletons
+from .fitting import Size, Target, tell_squeezing, working_size
+from .hidden import certainly_hidden, with_objects
+from .mask_input import read_characters, read_mask_of, read_objects, read_structured_depth
+from .person_input import CropWish, PersonInput, given_person, perceived_person, with_other_poses
+from .pose_input import PoseFile, open_pose
 from .reference_picture import fit_reference, studio
+from .retargeting import neighbour_pose, retargeting
 from .streams import LazyFrames, ReadAgain
 
 __all__ = [
@@ -47,6 +54,10 @@ class InputFiles:
     pose: OpenPose JSON, OpenPose's folder of a JSON file a frame, or a video of drawn skeletons on black.
     size: (width, height) in pixels that everything is brought to; None: the driving video's own.
     hand_sharpness: MEASURED, or requests as in `perception.override_sharpness`; None: the model is not told.
+    retarget: give the poses the reference's bones, see `retargeting`. reference_pose: OpenPose JSON of the reference
+    picture for it; None: its pose is perceived.
+    person: who of several people is meant, `perception.follow.parse_choice`, in the driving video's pixels.
+    crop_to_person: work on a window around the person, None: where they are small, see `person_crop`.
     """
 
     reference: Path
@@ -57,6 +68,10 @@ class InputFiles:
     object_mask: Path | None = None
     size: tuple[int, int] | None = None
     hand_sharpness: str | None = None
+    retarget: bool = False
+    reference_pose: Path | None = None
+    person: str = LARGEST
+    crop_to_person: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class Inputs:
 
     picture: the reference as it is in its file, (1, H, W, 3), for a vision encoder; None: as `reference`.
     times: (F,) seconds at which each frame is shown, None: one every 1 / fps.
+    crop, video: where the conditions are a window of the driving video: which one, and the whole video.
+    plate: makes the clean plate of the driving video; None where there is no driving video.
     """
 
     reference: Tensor
@@ -72,6 +89,9 @@ class Inputs:
     fps: float
     picture: Tensor | None = None
     times: np.ndarray | None = None
+    crop: PersonCrop | None = None
+    video: Video | None = None
+    plate: Callable[[], CleanPlate] | None = None
 
 
 def load_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
@@ -96,35 +116,47 @@ def open_inputs(files: InputFiles, config: ModelConfig) -> Inputs:
     pose = None if files.pose is None else open_pose(files.pose)
     target = _target(files, video, pose, config)
     picture = read_image(files.reference)
-    reference = fit_reference(picture, target.size, config.size_multiple, f"the reference {files.reference}")
-    perceived = _perceived(video, files.mask is None) if pose is None else None
-    pose = pose or PoseFile(video.path, video.size, video.fps, keypoints=perceived.keypoints, perceived=True)
-    skeletons, people = read_skeletons(pose, target)
-    characters = perceived.mask_at(target.size) if perceived is not None and files.mask is None else None
-    driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(video, target.size)
+    name = f"the reference {files.reference}"
+    fit_reference(picture, target.size, config.size_multiple, name)  # told before the work
+    seen = _person(files, video, pose, target, config)
+    own_skeletons = seen.skeletons
+    if files.retarget:
+        bones = retargeting(files.reference, picture, files.reference_pose, files.object_mask, seen.target)
+        seen = with_other_poses(seen, bones)
+    target, shown = seen.target, seen.video
+    whole = pose.size if video is None else video.size
+    if whole is not None and target.crop is None:
+        tell_squeezing(target.size, whole, target.path, config.size_multiple)
+    characters = seen.mask if files.mask is None else read_characters(files.mask, target)
+    driving = studio(*target.size).expand(target.count, -1, -1, -1) if video is None else _again(shown, target.size)
+    blur_in = None if video is None else driving
     conditions = DrivingConditions(
         driving=driving,
-        mask=read_mask_of(files.mask, skeletons, target, pose.path, characters),
-        skeleton=skeletons,
-        depth=read_structured_depth(files.depth, skeletons, target),
+        mask=read_mask_of(files.mask, seen.skeletons, target, seen.path, characters, grown=files.retarget),
+        skeleton=seen.skeletons,
+        depth=read_structured_depth(files.depth, seen.skeletons, target),
         object_mask=read_objects(files.object_mask, target),
-        blur=_hand_maps(files, people, None if video is None else driving, target.size, config.pose.typical_sharpness),
+        blur=_hand_maps(files, seen.people, blur_in, target.size, config.pose.typical_sharpness),
     )
+    reference = fit_reference(picture, target.size, config.size_multiple, name)
     if video is None:
         return Inputs(reference, conditions, pose.fps, picture, None if pose.video is None else pose.video.times)
-    return Inputs(reference, conditions, video.fps, picture, video.times)
+    hidden = characters
+    if seen.mask is not None:
+        hidden = certainly_hidden(characters, own_skeletons, video.fps)
+    hidden = with_objects(hidden, conditions.object_mask)
+    plate = functools.partial(CleanPlate, _again(shown, target.size), hidden)
+    return Inputs(reference, conditions, video.fps, picture, video.times, target.crop, video, plate)
 
 
-def _perceived(video: Video, with_mask: bool) -> Perceived:
-    """Pose and mask of the person of a driving video without a pose. Raises InputError as `perceive`."""
-    estimator = default_estimator()
-    reason = estimator.available()
-    if reason is not None:
-        raise InputError(
-            f"no --pose, and no pose.json beside {video.path}, whose person cannot be found, either: {reason}, or give "
-            "--pose POSE.json or a skeleton video"
-        )
-    return perceive(video, estimator, ("pose", "mask") if with_mask else ("pose",))
+def _person(
+    files: InputFiles, video: Video | None, pose: PoseFile | None, target: Target, config: ModelConfig
+) -> PersonInput:
+    choice = parse_choice(files.person, target.size if video is None else video.size)
+    wish = CropWish(files.crop_to_person, files.size, config.size_multiple)
+    if pose is None:
+        return perceived_person(video, target, choice, wish, with_mask=files.mask is None)
+    return given_person(pose, video, target, choice, wish)
 
 
 def _target(files: InputFiles, video: Video | None, pose: PoseFile | None, config: ModelConfig) -> Target:
@@ -135,7 +167,7 @@ def _target(files: InputFiles, video: Video | None, pose: PoseFile | None, confi
     return Target(files.driving, len(video), size, (video.size, video.stored_size))
 
 
-def _again(video: Video, size: Size) -> ReadAgain:
+def _again(video: Clip, size: Size) -> ReadAgain:
     return ReadAgain(len(video), size, lambda start: video.frames(size, start))
 
 
@@ -145,6 +177,10 @@ def with_neighbours(files: InputFiles) -> InputFiles:
     A pose may be missing, and then a mask: they are perceived. Raises InputError when another part that is needed is
     neither given nor there, naming the option to give.
     """
+    if files.reference_pose is not None and not files.retarget:
+        raise InputError("--reference-pose says nothing without --retarget: give both, or none")
+    if files.retarget and files.reference_pose is None:
+        files = replace(files, reference_pose=_neighbour(neighbour_pose(files.reference)))
     if files.driving is None:
         if files.pose is None:
             raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +22,36 @@ from .streams import CHUNK, LazyFrames, chunks, packed
 logger = logging.getLogger(__name__)
 
 SKELETON_MARGIN = 0.05  # of the skeleton's height: how far head, hair and clothes reach beyond the drawn lines
+LIMB = 0.02  # of the skeleton's height: how far a limb reaches beyond its drawn line, at least
 LEAST_ON_SKELETON = 0.25  # of a frame's skeleton that its mask covers; a mask of the same person covers nearly all
 MOST_OF_FRAME = 0.5  # a mask that covers more and misses the skeleton is inverted
 
 
 def read_mask_of(
-    path: Path | None, skeletons: LazyFrames, target: Target, pose: Path, characters: LazyFrames | None = None
+    path: Path | None,
+    skeletons: LazyFrames,
+    target: Target,
+    pose: Path,
+    characters: LazyFrames | None = None,
+    grown: bool = False,
 ) -> LazyFrames:
     """The formulated mask (F, H, W), 0 or 1, of AA2 eq. 2, from the character's mask or, without a file, the skeletons.
 
-    characters: (F, H, W) 0…1 at the target's size, the character's mask where it comes from no file.
+    characters: (F, H, W) 0…1 at the target's size, the character's mask where it is not to be read from the file.
+    grown: the skeletons are another body's, which must find room, too: the mask covers the character and them.
     Tells the frames in which the mask is empty or misses the skeleton. Raises InputError for a mask that is empty in
     every frame, and as `read_planes`.
     """
-    if path is not None:
-        characters = read_planes("mask", path, target)
-    elif characters is None:
-        characters = _grown(skeletons)
+    if characters is None:
+        characters = _grown(skeletons) if path is None else read_planes("mask", path, target)
     look = _MaskLook()
 
     def blocks() -> Iterator[np.ndarray]:
-        for skeleton, character in zip(skeletons, characters, strict=True):
-            look.add(inside(character), skeleton.amax(dim=-1) > SKELETON_THRESHOLD)
-            yield shape_agnostic_mask(character[None])[0].bool().numpy()
+        bodies = _grown(skeletons) if grown else repeat(None, len(skeletons))
+        for skeleton, character, body in zip(skeletons, characters, bodies, strict=True):
+            look.add(inside(character), drawn_on(skeleton))
+            covered = character if body is None else torch.maximum(character, body)
+            yield shape_agnostic_mask(covered[None])[0].bool().numpy()
 
     mask = packed(blocks())
     what = f"the pose {pose}" if path is None else f"the mask {path}"
@@ -52,6 +60,11 @@ def read_mask_of(
     if path is not None:
         look.tell(what)
     return mask
+
+
+def read_characters(path: Path, target: Target) -> LazyFrames:
+    """The character's mask (F, H, W), 1 where it is `inside`, else 0, kept packed. Raises as `read_planes`."""
+    return packed(inside(plane).numpy() for plane in read_planes("mask", path, target))
 
 
 def read_objects(path: Path | None, target: Target) -> LazyFrames | None:
@@ -83,7 +96,7 @@ def read_planes(option: str, path: Path, target: Target) -> Iterator[Tensor]:
 
 
 def _checked(option: str, clip: Clip, target: Target) -> Iterator[Tensor]:
-    for index, plane in enumerate(clip.frames(target.size)):
+    for index, plane in enumerate(target.clip(clip).frames(target.size)):
         if not np.isfinite(plane).all():
             raise InputError(
                 f"--{option} {clip.path} has NaN or infinite values in frame {index}: give finite values from 0 to 1"
@@ -96,19 +109,29 @@ def _checked(option: str, clip: Clip, target: Target) -> Iterator[Tensor]:
         yield torch.from_numpy(plane)
 
 
+def drawn_on(skeletons: Tensor) -> Tensor:
+    """Where (…, H, W) bool drawn skeletons (…, H, W, 3) have a line."""
+    return skeletons.amax(dim=-1) > SKELETON_THRESHOLD
+
+
+def limbs(lines: Tensor, reach: float = LIMB) -> Tensor:
+    """The lines of skeletons (F, H, W) bool, grown by `reach` of each one's height, bool."""
+    return torch.cat([dilate(plane.float()[None], reach * height_of(plane)) for plane in lines]).bool()
+
+
 def _grown(skeletons: LazyFrames) -> Iterator[Tensor]:
     """Masks (H, W), 0 or 1: drawn skeletons grown by 5 % of the tallest one's height.
 
     # Not in paper: stands in for the character's mask where a skeleton is all there is.
     """
-    tallest = max(_extent((skeleton.amax(dim=-1) > SKELETON_THRESHOLD).any(dim=1)) for skeleton in skeletons)
+    tallest = max(height_of(drawn_on(skeleton)) for skeleton in skeletons)
     for part in chunks(len(skeletons), CHUNK):
-        yield from dilate((skeletons[part].amax(dim=-1) > SKELETON_THRESHOLD).float(), SKELETON_MARGIN * tallest)
+        yield from dilate(drawn_on(skeletons[part]).float(), SKELETON_MARGIN * tallest)
 
 
-def _extent(occupied: Tensor) -> int:
-    """Length from the first to the last True of a bool vector; 0 without any."""
-    places = occupied.nonzero()
+def height_of(region: Tensor) -> int:
+    """Height in pixels of what a bool region (H, W) covers; 0 without any."""
+    places = region.any(dim=1).nonzero()
     return int(places[-1] - places[0]) + 1 if len(places) else 0
 
 

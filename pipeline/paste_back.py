@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
@@ -21,11 +22,32 @@ from .streams import LazyFrames
 SMALLEST_DIFFERENCE = 0.08  # of 0…1, after smoothing: what a good VAE does to a picture stays below
 NOISE_QUANTILE = 0.9  # low enough that something drawn far from the mask does not pass for noise
 NOISE_MARGIN = 2.0
+KNOWN = 0.5  # a plate's pixel counts above it
 STEADY_FRAMES = 2  # what is drawn outside the mask in one frame fades in and out over twice as many frames
 
 
+@dataclass(frozen=True)
+class SeenPlace:
+    """The place where it has been seen, a frame after the other, and the new character in it.
+
+    plates: pictures (H, W, 3) 0…1 and what is known of them (H, W) 0…1. mattes: (H, W) 0…1, 1 on the new character.
+    """
+
+    plates: Iterable[tuple[Tensor, Tensor]]
+    mattes: Iterable[Tensor]
+
+
 def paste_back(
-    result: Tensor, driving: Tensor, mask: Tensor, feather: int = 4, grow: int | None = None, progress: bool = False
+    result: Tensor,
+    driving: Tensor,
+    mask: Tensor,
+    feather: int = 4,
+    grow: int | None = None,
+    progress: bool = False,
+    *,
+    plate: Tensor | None = None,
+    known: Tensor | None = None,
+    matte: Tensor | None = None,
 ) -> Tensor:
     """Return `result` inside the generated region and `driving`'s exact pixels outside, (F, H, W, 3) 0…1.
 
@@ -34,12 +56,21 @@ def paste_back(
     feather          width in pixels, outside the region, over which `result` fades into `driving`; 0 is a hard edge.
     grow             how far in pixels the region may reach out of the mask, to what the model drew there: shadows,
                      hair, a hand. None: an eighth of the shorter side; 0: the mask alone.
+    plate            (F, H, W, 3) 0…1, the place without anybody (`perception.plate`); None: nothing of it is used.
+    known            (F, H, W), above 0.5 where the plate shows it; None: everywhere.
+    matte            (F, H, W) 0…1, 1 on the new character in `result`. Where it is 0 and the plate is known, the
+                     plate's exact pixels are returned.
 
-    Raises InputError where the shapes disagree.
+    Raises InputError where the shapes disagree, and for a plate without a matte or the other way round.
     """
     _check(result, driving, mask, feather, grow)
+    _check_plate(driving, plate, known, matte)
+    place = None
+    if plate is not None:
+        known = torch.ones_like(matte) if known is None else known
+        place = SeenPlace(zip(plate, known, strict=True), matte)
     output = torch.empty_like(driving)
-    for index, frame in enumerate(pasted_back(lambda: iter(result), driving, mask, feather, grow, progress)):
+    for index, frame in enumerate(pasted_back(lambda: iter(result), driving, mask, feather, grow, progress, place)):
         output[index] = frame
     return output
 
@@ -51,6 +82,7 @@ def pasted_back(
     feather: int = 4,
     grow: int | None = None,
     progress: bool = False,
+    place: SeenPlace | None = None,
 ) -> Iterator[Tensor]:
     """`paste_back` frame by frame, for videos that are not in memory: yield (H, W, 3) 0…1, one for each of driving's.
 
@@ -66,13 +98,31 @@ def pasted_back(
             waiting.append(frames)
             yield _drawn_outside(*frames, grow, threshold)
 
+    seen = None if place is None else zip(place.plates, place.mattes, strict=True)
     with tqdm(total=len(driving), desc="paste back", unit="frame", disable=not progress or not grow) as bar:
         for weight in _fading(_widen_in_time(drawn()), feather):
             drew, original, inside = waiting.popleft()
             alpha = torch.maximum(_feather(inside, feather), weight).unsqueeze(-1)
+            if seen is not None:
+                (plate, known), matte = next(seen)
+                if inside.any():
+                    original, alpha = _in_place(original, alpha, plate, known, matte, feather)
             mixed = torch.lerp(original, drew, alpha)  # exact at 0 and 1 for finite frames
             yield torch.where(alpha > 0, mixed, original)
             bar.update()
+
+
+def _in_place(
+    original: Tensor, alpha: Tensor, plate: Tensor, known: Tensor, matte: Tensor, feather: int
+) -> tuple[Tensor, Tensor]:
+    """Return what stands behind the result, (H, W, 3), and the result's weight (H, W, 1), where a place has been seen.
+
+    The plate stands behind where it is known, and counts fully `feather` pixels from where it is not.
+    """
+    unknown = known <= KNOWN
+    behind = torch.where(unknown.unsqueeze(-1), original, plate)
+    shown = (1 - _feather(unknown, feather)) * (1 - matte)
+    return behind, alpha * (1 - shown).unsqueeze(-1)
 
 
 def _together(
@@ -194,3 +244,13 @@ def _check(result: Tensor, driving: Tensor, mask: Tensor, feather: int, grow: in
         raise InputError(f"the mask has shape {tuple(mask.shape)}; the driving video needs {tuple(driving.shape[:3])}")
     if feather < 0 or (grow is not None and grow < 0):
         raise InputError(f"feather is {feather} and grow {grow} pixels; give 0 or more")
+
+
+def _check_plate(driving: Tensor, plate: Tensor | None, known: Tensor | None, matte: Tensor | None) -> None:
+    if (plate is None) != (matte is None) or (plate is None and known is not None):
+        given = [name for name, value in (("plate", plate), ("known", known), ("matte", matte)) if value is not None]
+        raise InputError(f"of the seen place only {' and '.join(given)} is given: plate and matte go together")
+    wanted = {"plate": driving.shape, "known": driving.shape[:3], "matte": driving.shape[:3]}
+    for name, value in (("plate", plate), ("known", known), ("matte", matte)):
+        if value is not None and value.shape != wanted[name]:
+            raise InputError(f"{name} has shape {tuple(value.shape)}; the driving video needs {tuple(wanted[name])}")

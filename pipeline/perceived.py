@@ -1,4 +1,4 @@
-"""A video → the poses and the mask of the person in it, as a pose estimator sees them; in memory or as files."""
+"""A video → the poses and the mask of the person in it, in memory; and with depth as files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,24 @@ from torch import Tensor
 
 from ..atomic import atomic_folder
 from ..errors import InputError
-from ..media import Video, open_video, resize, to_uint8, write_lossless, write_pose
+from ..media import Clip, open_video, resize, to_uint8, write_lossless, write_pose
 from ..media.outputs import check_folder, check_output
-from ..perception.backends import POSE_ESTIMATORS, PoseEstimator
+from ..perception.backends import DEPTH_ESTIMATORS, POSE_ESTIMATORS, DepthEstimator, PoseEstimator
+from ..perception.follow import LARGEST, Choice, Follow, Follower, parse_choice
 from ..perception.people import SteadyPerson
 from .fitting import Size, frame_numbers
+from .perceived_depth import default_depth, depth_at, perceive_depth, seen_size
 from .streams import LazyFrames, packed
 
 logger = logging.getLogger(__name__)
 
-LONGER_SIDE = 512  # pixels of the frames that estimators see, at most
 LIKELY = 0.5  # probability from which a pixel is the person's
-FILES = {"pose": "pose.json", "mask": "mask.mkv"}  # what can be perceived, in a scene folder's files
+FILES = {
+    "pose": "pose.json",
+    "mask": "mask.mkv",
+    "depth": "depth.mkv",
+}  # what can be perceived, in a scene folder's files
+OF_THE_PERSON = ("pose", "mask")
 MARK = "perceived.json"  # beside them: what they were made of
 
 
@@ -49,15 +56,19 @@ class Perceived:
         return LazyFrames((len(self.mask), height, width), planes)
 
 
-def perceive(video: Video, estimator: PoseEstimator, what: Collection[str] = tuple(FILES)) -> Perceived:
-    """Find the person of a video in one pass: poses are kept, masks packed, frames not.
+def perceive(
+    video: Clip, estimator: PoseEstimator, what: Collection[str] = OF_THE_PERSON, follow: Follow | None = None
+) -> Perceived:
+    """Find one person of a video in one pass: poses are kept, masks packed, frames not.
 
-    what: keys of FILES, what it is done for. Tells that and by which model, which short gaps were filled, and where
-    there is nobody. Raises InputError where the estimator cannot be used, and where there is nobody in any frame.
+    what: keys of FILES, what it is done for. follow: says who is meant, None: the largest. Tells what is done and by
+    which model, whether there were others, which short gaps were filled, and where there is nobody. Raises InputError
+    where the estimator cannot be used, and where the person is in no frame.
     """
     size = seen_size(video.size)
     steady, keypoints = SteadyPerson(video.fps), []
-    found = estimator.estimate(video.frames(size))
+    follow = follow or Follower()
+    found = estimator.estimate(video.frames(size), follow)
     parts = " and ".join(part for part in FILES if part in what)
     logger.info("%s finds the person of %s: %s, looked at in %dx%d", estimator.name, video.path, parts, *size)
 
@@ -68,9 +79,11 @@ def perceive(video: Video, estimator: PoseEstimator, what: Collection[str] = tup
 
     mask = packed(masks())
     if len(steady.nobody) == len(keypoints):
-        raise InputError(
-            f"{estimator.name} finds nobody in any of the {len(keypoints)} frames of {video.path}: give a video that "
-            "shows a person larger and longer, or poses that were found elsewhere"
+        raise InputError(_nobody(estimator.name, video, follow))
+    if follow.most > 1:
+        logger.info(
+            "up to %d people are in %s: %s is followed, the others stay as they are (--person N, or X,Y)",
+            *(follow.most, video.path, follow.choice),
         )
     if steady.filled:
         logger.info(
@@ -81,36 +94,66 @@ def perceive(video: Video, estimator: PoseEstimator, what: Collection[str] = tup
     return Perceived(keypoints, mask)
 
 
-def perceive_files(driving: Path, out: Path, what: Collection[str] = tuple(FILES)) -> Path:
+def _nobody(model: str, video: Clip, follow: Follow) -> str:
+    if follow.most and follow.choice != Choice():
+        return (
+            f"{follow.choice} is in no frame of {video.path}, where {model} finds up to {follow.most}: give --person "
+            "a smaller number, or X,Y of a pixel on them in a frame that shows them"
+        )
+    return (
+        f"{model} finds nobody in any of the {len(video)} frames of {video.path}: give a video that shows a person "
+        "larger and longer, or poses that were found elsewhere"
+    )
+
+
+def perceive_files(
+    driving: Path,
+    out: Path,
+    what: Collection[str] = OF_THE_PERSON,
+    person: str = LARGEST,
+    backends: Collection[str] = (),
+) -> Path:
     """Write what is perceived of a video into a folder, whole or not at all, as a scene folder holds it.
 
-    what: keys of FILES. Files in `out` are replaced only where they are this function's own. Raises InputError as
-    `perceive`, and for a place that cannot be written.
+    what: keys of FILES. person: see `parse_choice`, in the video's pixels. backends: names of models in place of the
+    default ones. Files in `out` are replaced only where they are this function's own. Raises InputError as `perceive`
+    and `perceive_depth`, and for a place that cannot be written.
     """
     names = [FILES[part] for part in FILES if part in what]
     check_folder(out, names, MARK)
     for name in names:
         check_output(out / name, {"--driving": driving})
     video = open_video(driving)
-    estimator = default_estimator()
-    perceived = perceive(video, estimator, what)
+    poses, depths = chosen_backends(backends)
+    made = {"driving": driving.name, "frames": len(video), "size": list(video.size)}
     with atomic_folder(out) as temporary:
+        if set(what) & set(OF_THE_PERSON):
+            made["model"] = poses.name
+            perceived = perceive(video, poses, what, Follower(parse_choice(person, video.size)))
         if "pose" in what:
             write_pose(temporary / FILES["pose"], perceived.keypoints)
         if "mask" in what:
             planes = (to_uint8(plane) for plane in perceived.mask_at(video.size))
             write_lossless(temporary / FILES["mask"], planes, video.fps, times=video.times)
-        made = {"driving": driving.name, "model": estimator.name, "frames": len(video), "size": list(video.size)}
+        if "depth" in what:
+            made["depth_model"] = depths.name
+            depth = perceive_depth(video, depths, Follower(parse_choice(person, video.size)))
+            planes = (to_uint8(plane) for plane in depth_at(depth, video.size))
+            write_lossless(temporary / FILES["depth"], planes, video.fps, times=video.times)
         (temporary / MARK).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return out
+
+
+def chosen_backends(names: Collection[str]) -> tuple[PoseEstimator, DepthEstimator]:
+    """The models of those names, and the default ones of what none is named for. Raises InputError for others."""
+    kinds = (POSE_ESTIMATORS, DEPTH_ESTIMATORS)
+    unknown = [name for name in names if not any(name in kind for kind in kinds)]
+    if unknown:
+        raise InputError(f"no model is named {unknown[0]!r}: choose of {', '.join(chain.from_iterable(kinds))}")
+    poses = next((POSE_ESTIMATORS[name]() for name in names if name in POSE_ESTIMATORS), default_estimator())
+    return poses, next((DEPTH_ESTIMATORS[name]() for name in names if name in DEPTH_ESTIMATORS), default_depth())
 
 
 def default_estimator() -> PoseEstimator:
     """The estimator that is used where none is asked for."""
     return next(iter(POSE_ESTIMATORS.values()))()
-
-
-def seen_size(own: Size) -> Size:
-    """(width, height) at which a picture of its own size is looked at: never larger, its longer side at most 512."""
-    scale = min(1.0, LONGER_SIDE / max(own))
-    return tuple(max(1, round(side * scale)) for side in own)

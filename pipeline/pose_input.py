@@ -10,17 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..media import Pose, Video, holds_poses, open_video, parse_poses, read_pose
+from ..media import Clip, Pose, holds_poses, open_video, parse_poses, read_pose
 from ..media.pose_files import canvas_of
 from ..media.pose_points import SCORE_THRESHOLD
 from ..media.sources import FOLDER_FPS
 from ..perception import draw_skeleton
+from ..perception.follow import Choice
+from ..perception.people import one_person
 from ..perception.skeleton_video import SkeletonLook
 from .fitting import Size, Target, check_length, check_shape, fitted, frame_numbers
 from .streams import CHUNK, LazyFrames, chunks, packed
 
 logger = logging.getLogger(__name__)
 
+People = list[list[Pose]]  # of every frame, in pixels
 OUTSIDE = 0.1  # of the canvas' sides: points may lie this far beyond it, as of people who are cut off
 MOST_OUTSIDE = 0.5  # of all points of the bodies
 
@@ -37,7 +40,7 @@ class PoseFile:
     size: Size | None
     fps: float
     keypoints: list[dict] | None = None
-    video: Video | None = None
+    video: Clip | None = None
     perceived: bool = False
 
     def __len__(self) -> int:
@@ -55,31 +58,65 @@ def open_pose(path: Path) -> PoseFile:
     return PoseFile(path, whole[0] if whole else None, FOLDER_FPS, keypoints=keypoints)
 
 
-def read_skeletons(pose: PoseFile, target: Target) -> tuple[LazyFrames, list[list[Pose]] | None]:
-    """The skeleton pictures (F, H, W, 3) at the target's size, and the people of each frame where they are keypoints.
+def read_skeletons(
+    pose: PoseFile,
+    target: Target,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+) -> tuple[LazyFrames, People | None]:
+    """The skeleton pictures (F, H, W, 3) at the target's size, and the one person of each frame if they are keypoints.
 
-    Keypoints that name no canvas have the driving video's pixels, as it is stored. Frames without anybody are told.
-    Raises InputError for another length or shape, for a clip without anybody in any frame, and for a video of something
-    else than skeletons.
+    Keypoints that name no canvas have the driving video's pixels, as it is stored. Frames without anybody are told,
+    and that there are others than the chosen one. Raises InputError for another length or shape, for a clip without
+    the chosen one in any frame, for a choice in a video of skeletons, and for a video of something else.
     """
     check_length("pose", pose.path, len(pose), target)
     if pose.video is not None:
+        if choice != Choice():
+            raise InputError(
+                f"{pose.path} is a video of skeletons, where {choice} cannot be told: give --pose keypoints"
+            )
         check_shape(pose.path, pose.size, target)
-        return _video_skeletons(pose, target), None
+        return video_skeletons(pose, target), None
     canvas = _common_canvas(pose, target)
     people = parse_poses(list(fitted(pose.keypoints, target.count)), *target.size, canvas)
     _tell_points_outside(pose.path, people, target.size)
     if not pose.perceived:
-        _tell_nobody(pose.path, [not any(_has_points(person) for person in persons) for persons in people])
-    return packed(_drawn(people, target.size)), people
+        people = _chosen(pose.path, people, choice, target.size)
+    return drawn(people, target.size), people
 
 
-def _drawn(people: Sequence[Sequence[Pose]], size: Size) -> Iterator[np.ndarray]:
-    for part in chunks(len(people), CHUNK):
-        yield from draw_skeleton(people[part], *size)
+def _chosen(path: Path, people: list[list[Pose]], choice: Choice, size: Size) -> list[list[Pose]]:
+    """One person of every frame, or nobody; what is left out is told. Raises InputError where it is everything."""
+    most = max(len(persons) for persons in people)
+    _tell_nobody(path, [not any(person.has_points for person in persons) for persons in people])
+    chosen = one_person(people, choice, size)
+    missing = [
+        not persons and any(person.has_points for person in all_) for persons, all_ in zip(chosen, people, strict=True)
+    ]
+    if not any(chosen):
+        raise InputError(f"{choice} is in no frame of {path}, which shows up to {most}: choose another with --person")
+    if most > 1:
+        logger.info("%s shows up to %d people: %s is followed (--person N, or X,Y)", path, most, choice)
+    if any(missing):
+        where = frame_numbers(np.flatnonzero(missing))
+        logger.warning(
+            "%s is not among the people in %s of %s: nothing drives the character there", choice, where, path
+        )
+    return chosen
 
 
-def _video_skeletons(pose: PoseFile, target: Target) -> LazyFrames:
+def drawn(people: Sequence[Sequence[Pose]], size: Size) -> LazyFrames:
+    """The skeleton pictures (F, height, width, 3) 0…1 of people in pixels of a picture of size (width, height)."""
+
+    def pictures() -> Iterator[np.ndarray]:
+        for part in chunks(len(people), CHUNK):
+            yield from draw_skeleton(people[part], *size)
+
+    return packed(pictures())
+
+
+def video_skeletons(pose: PoseFile, target: Target) -> LazyFrames:
+    """The pictures of a video of drawn skeletons. Raises InputError for a video of something else, or of nobody."""
     look = SkeletonLook()
 
     def pictures() -> Iterator[np.ndarray]:
@@ -117,10 +154,6 @@ def _common_canvas(pose: PoseFile, target: Target) -> tuple[float, float] | None
             *(pose.path, what, where, *canvas),
         )
     return canvas
-
-
-def _has_points(person: Pose) -> bool:
-    return any(part[:, 2].any() for part in (person.body, person.left_hand, person.right_hand, person.face))
 
 
 def _tell_nobody(path: Path, empty: Sequence[bool]) -> None:

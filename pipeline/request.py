@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,10 +18,16 @@ from ..models import LatentCodec, ModelConfig
 from ..weights import checkpoint_file, load, load_codec, read_config
 from ..weights.companions import image_context, load_vae
 from ..weights.lora import merge_lora
-from .animate import Settings, decoded, sample_latents
+from .animate import KeptParts, Settings, decoded, sample_latents
 from .conditions import DrivingConditions
 from .inputs import InputFiles, Inputs, open_inputs, with_neighbours
-from .paste_back import paste_back, pasted_back
+from .matte import character_mattes
+from .paste_back import SeenPlace, pasted_back
+from .perceived import default_estimator
+from .resume import progress_of
+from .uncrop import uncropped
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -32,9 +40,12 @@ class RunSettings(Settings):
     vae, clip_vision: for models that bundle no VAE or read an image embedding; see `weights.companions`.
     loras: LoRA files and their strengths, merged into the model in this order.
     paste_back: put the driving video's own pixels back outside the generated region.
+    plate: "auto" puts back also, inside that region and around the new character, what other frames show of the place;
+        "off" does not.
     device: "cpu" or "cuda"; None: cuda where there is one.
     dtype: a key of DTYPES; None: bfloat16 on cuda, else float32.
     compile: run the denoiser through torch.compile, which starts slowly and then takes faster steps.
+    resume: go on where a run that wrote the same file was cut off.
     """
 
     model: str = "puppets"
@@ -42,9 +53,11 @@ class RunSettings(Settings):
     clip_vision: Path | None = None
     loras: Sequence[tuple[Path, float]] = ()
     paste_back: bool = True
+    plate: Literal["auto", "off"] = "auto"
     device: str | None = None
     dtype: str | None = None
     compile: bool = False
+    resume: bool = False
 
     @property
     def checkpoint(self) -> Path:
@@ -76,47 +89,80 @@ class Drawing:
     latents: Tensor
     codec: LatentCodec
     window: int
-    conditions: DrivingConditions
+    inputs: Inputs
+
+    @property
+    def conditions(self) -> DrivingConditions:
+        return self.inputs.conditions
 
     def raw(self) -> Iterator[Tensor]:
         """Frames (H, W, 3) 0…1 as the model drew them, a window decoded at a time."""
         return decoded(self.codec, self.latents, self.window)
 
-    def frames(self, with_paste_back: bool) -> Iterator[Tensor]:
+    def frames(self, with_paste_back: bool, with_plate: bool) -> Iterator[Tensor]:
         """Frames (H, W, 3) 0…1 of the result, of which a few exist at once."""
         if not with_paste_back:
             return self.raw()
-        return pasted_back(self.raw, self.conditions.driving, self.conditions.mask)
+        place = self._place() if with_plate else None
+        return pasted_back(self.raw, self.conditions.driving, self.conditions.mask, place=place)
+
+    def _place(self) -> SeenPlace | None:
+        """What the driving video shows of the place elsewhere; None without one or an estimator for the matte."""
+        if self.inputs.plate is None:
+            return None
+        estimator = default_estimator()
+        reason = estimator.available()
+        if reason is not None:
+            logger.info("no clean plate, since the new character cannot be found in the result: %s", reason)
+            return None
+        plate = self.inputs.plate()
+        if not plate.known:
+            return None
+        return SeenPlace(plate, character_mattes(self.raw, self.conditions, estimator))
 
 
 def animate_files(files: InputFiles, out: Path, settings: RunSettings, progress: bool = True) -> Written:
     """Animate the reference file by the driving file and write `out`, whole or not at all.
 
     Memory holds the latents of the whole video, and of its pictures only what is kept packed (see `open_inputs`).
+    Beside `out` a file keeps what is done until the result is written, see `resume`.
     out: .mp4 (H.264) or .mkv (lossless). Raises InputError for inputs, models or settings that cannot work, and for an
     `out` that is one of the inputs or cannot be written, before anything is written.
     """
     files = with_neighbours(files)
     _check_out(files, out, settings)
     choose_device(settings.device)
+    done = progress_of(out, files, settings)
+    kept = KeptParts(*(done.start(settings.resume) or (0, None)), done.save)
     inputs = open_inputs(files, read_config(settings.checkpoint))
-    drawing = draw(inputs, settings, progress)
+    drawing = draw(inputs, settings, progress, kept)
     write = write_lossless if out.suffix.lower() == ".mkv" else write_video
-    write(out, drawing.frames(settings.paste_back), inputs.fps, sound_of=files.driving, times=inputs.times)
+    frames = in_the_whole_picture(drawing.frames(settings.paste_back, settings.plate == "auto"), inputs)
+    write(out, frames, inputs.fps, sound_of=files.driving, times=inputs.times)
+    done.finish()
     height, width = inputs.conditions.size
-    return Written(out, inputs.conditions.frames, (width, height))
+    return Written(out, inputs.conditions.frames, (width, height) if inputs.crop is None else inputs.crop.picture)
+
+
+def in_the_whole_picture(frames: Iterator[Tensor], inputs: Inputs) -> Iterator[Tensor]:
+    """The result's frames as they are, or put back where the inputs are a window of the driving video."""
+    if inputs.crop is None:
+        return frames
+    return uncropped(frames, inputs.conditions.driving, inputs.video.frames(), inputs.crop)
 
 
 def animate_inputs(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Animation:
     """Load the model, animate, and put the driving video's own pixels back. Raises InputError as `animate_files`."""
-    drawing, conditions = draw(inputs, settings, progress), inputs.conditions
+    drawing = draw(inputs, settings, progress)
     raw = torch.stack(list(drawing.raw()))
-    frames = paste_back(raw, conditions.driving, conditions.mask) if settings.paste_back else raw
+    frames = raw
+    if settings.paste_back:
+        frames = torch.stack(list(drawing.frames(True, settings.plate == "auto")))
     return Animation(frames, raw, inputs)
 
 
-def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawing:
-    """Load the model and animate. Raises InputError as `animate_files`."""
+def draw(inputs: Inputs, settings: RunSettings, progress: bool = True, kept: KeptParts | None = None) -> Drawing:
+    """Load the model and animate. kept: see `sample_latents`. Raises InputError as `animate_files`."""
     device = choose_device(settings.device)
     config = read_config(settings.checkpoint)
     settings = settings.filled(config, inputs.conditions.size)
@@ -136,8 +182,9 @@ def draw(inputs: Inputs, settings: RunSettings, progress: bool = True) -> Drawin
         context=context,
         release_reference=True,
         progress=progress,
+        kept=kept,
     )
-    return Drawing(latents, codec, settings.window, inputs.conditions)
+    return Drawing(latents, codec, settings.window, inputs)
 
 
 def choose_device(name: str | None) -> str:

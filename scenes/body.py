@@ -259,13 +259,18 @@ def _place_object(points: np.ndarray, rig: Rig, c: Controls) -> None:
     points[:, GRIP], points[:, GRIP_UP] = centre, centre + up * 0.1
 
 
+def torso_rotation(c: Controls) -> np.ndarray:
+    """How the torso is turned: matrices (T, 3, 3)."""
+    return _rotation(c.yaw, c.lean, c.pitch)
+
+
 def solve(rig: Rig, c: Controls) -> np.ndarray:
     """All points (T, POINTS, 3) of the puppet: x right, y down (0 = ground), z to the camera, in body heights."""
     count = len(c.yaw)
     points = np.zeros((count, POINTS, 3))
     ground = c.root * np.array([1.0, 0.0, 1.0])
     pelvis = c.root + np.array([0, -rig.pelvis, 0])
-    body, hips = _rotation(c.yaw, c.lean, c.pitch), _rotation(c.yaw, c.lean * -0.35, 0 * c.pitch)
+    body, hips = torso_rotation(c), _rotation(c.yaw, c.lean * -0.35, 0 * c.pitch)
     points[:, PELVIS] = pelvis
     points[:, BODY_X], points[:, BODY_Z] = pelvis + body[:, :, 0] * 0.1, pelvis + body[:, :, 2] * 0.1
     points[:, NECK] = pelvis - body[:, :, 1] * rig.torso

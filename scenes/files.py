@@ -31,6 +31,7 @@ MASKS = {
     "face.mkv": "face",
     "target_mask.mkv": "target_character",
 }
+REFERENCE_POSE = "reference_pose.json"  # beside the others; folders written before it was have none
 FILES = ("reference.png", "driving.mp4", "target.mp4", "pose.json", "depth.mkv", "meta.json", *MASKS)
 
 
@@ -54,6 +55,8 @@ def write_scene(scene: Scene, folder: str | Path) -> Path:
         height, width = _even(scene.character).shape[1:]
         canvas = {"canvas_width": width, "canvas_height": height}
         write_pose(temporary / "pose.json", [{**frame, **canvas} for frame in scene.pose])
+        if scene.reference_pose is not None:
+            write_pose(temporary / REFERENCE_POSE, [{**scene.reference_pose, **canvas}])
         write_lossless(temporary / "depth.mkv", _even(scene.depth), fps)
         for name, mask in MASKS.items():
             write_lossless(temporary / name, _even(getattr(scene, mask)), fps)
@@ -84,7 +87,9 @@ def read_scene(folder: str | Path) -> Scene:
     if len(set(sizes.values())) > 1:
         raise InputError(f"{folder} holds videos of different sizes, {sizes}: write the scene again")
     reference = to_uint8(read_image(folder / "reference.png"))[0]
-    return Scene(reference=reference, pose=pose, meta=read_meta(folder), **layers)
+    its_pose = folder / REFERENCE_POSE
+    reference_pose = read_pose(its_pose)[0] if its_pose.is_file() else None
+    return Scene(reference=reference, pose=pose, meta=read_meta(folder), reference_pose=reference_pose, **layers)
 
 
 def require_files(folder: Path) -> None:

@@ -12,8 +12,9 @@ from . import body
 from .character import Character, make_character
 from .drawing import Canvas
 from .environment import make_backdrop, make_plate
-from .motion import FPS, KINDS, idle_controls, make_controls
+from .motion import FPS, KINDS, Controls, idle_controls, make_controls
 from .objects import make_thing
+from .own_body import own_points
 from .puppet import Puppet
 from .scene import HELD_OUT_SEED, Frame, Scene
 
@@ -77,6 +78,7 @@ class SceneRenderer:
         first = make_character(self._rng("A"))
         self.characters: dict[str, Character] = {"A": first, "B": make_character(self._rng("B"), first)}
         self._rig = body.make_rig(self._rng("motion"))
+        self._own: dict[str, np.ndarray] = {}  # points of characters with bones of their own, once they are asked for
         self._frame_picture()
         self._move()
         self._paint_place()
@@ -104,7 +106,7 @@ class SceneRenderer:
     def _move(self) -> None:
         """Joints of every frame and their velocities per frame, from three moments a frame."""
         moments = (np.arange(self.frames)[:, None] + np.array([-0.25, 0.0, 0.25])).ravel() / FPS
-        controls = make_controls(self.kind, [self.seed, self._kind, _STREAMS["motion"], 1], moments)
+        controls = self._controls(moments)
         points = body.solve(self._rig, controls).reshape(self.frames, 3, body.POINTS, 3)
         points = body.project(points, self._unit, (self._centre, self._ground))
         self._points, self._velocity = points[:, 1], (points[:, 2] - points[:, 0]) * 2
@@ -201,6 +203,20 @@ class SceneRenderer:
         layers = [np.ascontiguousarray(marks[..., i]) for i in range(4)]
         return Frame(np.ascontiguousarray(image), depth.astype(np.float32) / 255, *layers)
 
+    def place(self, index: int) -> np.ndarray:
+        """The place that one frame shows, without a character and its things and shadows, (H, W, 3) uint8.
+
+        Raises:
+            InputError: for an index outside the clip.
+        """
+        if not 0 <= index < self.frames:
+            raise InputError(f"frame is {index}; use 0…{self.frames - 1}")
+        base = self._down(self._crop(self._plate.behind, index))
+        image, depth = np.ascontiguousarray(base[..., :3]), base[..., 3]
+        if self._plate.front is None:
+            return image
+        return np.ascontiguousarray(self._occlude(index, image, depth, np.zeros_like(base))[0])
+
     def _occlude(self, index: int, image: np.ndarray, depth: np.ndarray, marks: np.ndarray) -> tuple[np.ndarray, ...]:
         front = self._down(self._crop(self._plate.front, index))
         cover = self._down(self._crop(self._plate.cover, index))
@@ -227,9 +243,31 @@ class SceneRenderer:
             raise InputError(f"frame is {index}; use 0…{self.frames - 1}")
         return body.keypoints(self._points[index], self.width, self.height)
 
-    def _reference_points(self, identity: str) -> tuple[np.ndarray, float, float]:
+    def own_pose(self, index: int, identity: str = "B") -> dict:
+        """POSE_KEYPOINT dict of one frame of a character with the bones of its reference picture, see `own_body`.
+
+        No picture shows it: in the target B stands on A's joints. It is what retargeting is measured against.
+        """
+        self._character(identity)
+        if not 0 <= index < self.frames:
+            raise InputError(f"frame is {index}; use 0…{self.frames - 1}")
+        if identity not in self._own:
+            rig, _ = self._own_rig(identity)
+            controls = self._controls(np.arange(self.frames) / FPS)
+            points = own_points(self._rig, rig, controls)
+            self._own[identity] = body.project(points, self._unit, (self._centre, self._ground))
+        return body.keypoints(self._own[identity][index], self.width, self.height)
+
+    def _controls(self, moments: np.ndarray) -> Controls:
+        return make_controls(self.kind, [self.seed, self._kind, _STREAMS["motion"], 1], moments)
+
+    def _own_rig(self, identity: str) -> tuple[body.Rig, np.random.Generator]:
+        """The bones of a character's reference picture, and what the rest of the picture is drawn with."""
         rng = np.random.default_rng([self.seed, self._kind, _STREAMS["reference"], _STREAMS[identity]])
-        rig = body.make_rig(rng)
+        return body.make_rig(rng), rng
+
+    def _reference_points(self, identity: str) -> tuple[np.ndarray, float, float]:
+        rig, rng = self._own_rig(identity)
         points = body.solve(rig, idle_controls(rng))[0]
         unit = 0.85 * min(self.height, 2.0 * self.width) * rng.uniform(0.98, 1.0)
         x = self.width * (0.5 + rng.uniform(-0.02, 0.02))
@@ -322,4 +360,5 @@ def render_scene(
             "fps": FPS,
             "held_out": bool(seed >= HELD_OUT_SEED),
         },
+        reference_pose=renderer.reference_pose("B"),
     )

@@ -31,7 +31,8 @@ class Scene:
 
     reference (H, W, 3) uint8 shows B; driving, target (F, H, W, 3) uint8; pose one POSE_KEYPOINT dict a frame; depth
     (F, H, W) float32 0…1, 1 = near; character, object, hands, face (F, H, W) uint8 masks of the driving video;
-    target_character (F, H, W) uint8 mask of B in the target.
+    target_character (F, H, W) uint8 mask of B in the target; reference_pose the reference's POSE_KEYPOINT dict, None in
+    folders that hold none.
     """
 
     reference: np.ndarray
@@ -45,3 +46,4 @@ class Scene:
     face: np.ndarray
     target_character: np.ndarray
     meta: dict = field(default_factory=dict)
+    reference_pose: dict | None = None

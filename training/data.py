@@ -271,6 +271,17 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return resize(image[None], width, height)[0]
 
 
+def _crop(rng: Generator, picture: np.ndarray, side: int, around: np.ndarray | None) -> np.ndarray:
+    """A random square of a picture; around (H, W) bool: with one of its pixels in the middle, as far as that goes."""
+    limits = [length - side for length in picture.shape[:2]]
+    if around is None or not around.any():
+        top, left = (int(rng.integers(limit + 1)) for limit in limits)
+    else:
+        middle = np.argwhere(around)[rng.integers(around.sum())]
+        top, left = (int(np.clip(at - side // 2, 0, limit)) for at, limit in zip(middle, limits, strict=True))
+    return picture[top : top + side, left : left + side]
+
+
 def _portrait(image: np.ndarray) -> Tensor:
     """(224, 224, 3) uint8: what CLIP reads of a reference (H, W, 3), before it is normalised."""
     pixels_CHW = clip_pixels(torch.from_numpy(image).unsqueeze(0) / 255).squeeze(0)
@@ -307,11 +318,12 @@ class StepBatches(Dataset):
         clip = self.source.clip(rng, max(stage.frames - 1, 1), consecutive=False)
         height, width = clip.target.shape[1:3]
         pictures = [*clip.target, _fit(clip.reference, width, height)][-stage.frames :]
+        characters = [*clip.target_character, np.zeros((height, width), np.uint8)][-stage.frames :]
         side = min(stage.pictures.crop, height, width)
         crops = []
-        for picture in pictures:
-            top, left = (int(rng.integers(length - side + 1)) for length in (height, width))
-            crop = picture[top : top + side, left : left + side]
+        for picture, character in zip(pictures, characters, strict=True):
+            on_character = rng.random() < stage.pictures.on_character
+            crop = _crop(rng, picture, side, augmentation.mostly(character) if on_character else None)
             crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
         return np.stack(crops)
 

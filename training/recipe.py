@@ -122,6 +122,7 @@ class PictureRecipe(_Frozen):
     """The autoencoder's loss: L1 of the pixels + `edges` · L1 of neighbour differences + `latents` · excess over ±1."""
 
     crop: int = Field(64, ge=8)  # side of the random square crops, pixels
+    on_character: float = Field(0.0, ge=0, le=1)  # share of the crops with a pixel of the character in their middle
     edges: float = Field(0.5, ge=0)
     latents: float = Field(0.1, ge=0)
     latent_noise: float = Field(0.03, ge=0)  # standard deviation of the noise the decoder must forgive

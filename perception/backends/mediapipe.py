@@ -1,7 +1,4 @@
-"""Whole-body poses and a mask of one person by MediaPipe's graphs on LiteRT, on one thread of a CPU.
-
-Gap: one person is followed, the largest where nobody is followed yet; others are not told.
-"""
+"""Whole-body poses and a mask of one person of several by MediaPipe's graphs on LiteRT, on one thread of a CPU."""
 
 from __future__ import annotations
 
@@ -13,12 +10,14 @@ import numpy as np
 from ...errors import InputError
 from ...media.pose import PARTS, Pose
 from ...weights.installed import read_installed, why_missing
+from ..follow import Follow, Follower
+from ..guided_filter import guided_filter
 from . import mediapipe_files as files
 from .litert import Graph, why_no_litert
 from .mediapipe_body import Body, BodyTracker
 from .mediapipe_face import FaceTracker
 from .mediapipe_hands import Hand, HandTracker
-from .mediapipe_layouts import body_18, counted, face_70
+from .mediapipe_layouts import body_18, counted, face_70, z_18
 from .protocols import PersonInFrame
 
 Size = Literal["full", "heavy"]
@@ -40,12 +39,12 @@ class MediaPipePose:
         """Why it cannot be used here, in one line with the fix; None where it can."""
         return why_no_litert() or why_missing(files.MEDIAPIPE)
 
-    def estimate(self, frames: Iterable[np.ndarray]) -> Iterator[PersonInFrame]:
+    def estimate(self, frames: Iterable[np.ndarray], follow: Follow | None = None) -> Iterator[PersonInFrame]:
         """See `PoseEstimator`. Raises InputError, before the first frame is read, where it is not available."""
         reason = self.available()
         if reason is not None:
             raise InputError(reason)
-        body = BodyTracker(_graph(files.POSE_DETECTOR), _graph(*self._bodies))
+        body = BodyTracker(_graph(files.POSE_DETECTOR), _graph(*self._bodies), follow or Follower())
         hands = HandTracker(_graph(files.PALM_DETECTOR), _graph(files.HAND))
         face = FaceTracker(_graph(files.FACE_DETECTOR), _graph(files.FACE))
         return (_person(_checked(frame), body, hands, face) for frame in frames)
@@ -72,7 +71,8 @@ def _person(
     found = _points(body, hands, mesh)
     height, width = frame.shape[:2]
     pose = Pose(**{part: counted(points, width, height) for part, points in found.items()})
-    return PersonInFrame(pose, body.mask, {part: points[:, 2] for part, points in found.items()})
+    scores = {part: points[:, 2] for part, points in found.items()}
+    return PersonInFrame(pose, guided_filter(frame, body.mask), scores, z=z_18(body.z))
 
 
 def _points(body: Body, hands: list[Hand | None], mesh: np.ndarray | None) -> dict[str, np.ndarray]:

@@ -26,6 +26,11 @@ def body_18(points: np.ndarray) -> np.ndarray:
     return body.astype(np.float32)
 
 
+def z_18(z: np.ndarray) -> np.ndarray:
+    """(≥ 33,) depth of the points → (18,), the neck's is the mean of the shoulders'."""
+    return np.array([np.mean(z[list(index) if isinstance(index, tuple) else index]) for index in BODY], np.float32)
+
+
 def face_70(mesh: np.ndarray) -> np.ndarray:
     """(468, 2) → (70, 2)."""
     eyes = [mesh[list(eye)].mean(axis=0) for eye in (RIGHT_EYE, LEFT_EYE)]

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ...media.pose import PARTS, Pose, to_keypoints
+from ..follow import Follow
 from ..prompts import Prompt
 
 # Keys of one person's dict: part → the model's own probability of every point; true where no model saw the person.
@@ -21,13 +22,15 @@ class PersonInFrame:
 
     pose: in pixels, scores 1 where a point counts and 0 elsewhere; None where there is nobody. scores: field of Pose →
     (points,) the model's own probabilities. mask (H, W) float32 0…1, the person's visible pixels. filled: made of the
-    frames around, since the model saw nobody.
+    frames around, since the model saw nobody. z: (18,) of the body's joints in pixels, smaller is nearer, 0 at the
+    hips' middle; None where the model tells none.
     """
 
     pose: Pose | None
     mask: np.ndarray
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     filled: bool = False
+    z: np.ndarray | None = None
 
     def keypoints(self, size: tuple[int, int] | None = None) -> dict:
         """One POSE_KEYPOINT dict in pixels: scores are 1 or 0, as others' decoders want them, the real ones beside.
@@ -49,7 +52,7 @@ class PersonInFrame:
 
 
 class PoseEstimator(Protocol):
-    """Whole-body poses and the mask of one person, frame by frame."""
+    """Whole-body poses and the mask of one person of several, frame by frame."""
 
     name: str
 
@@ -62,6 +65,43 @@ class PoseEstimator(Protocol):
 
 class VideoSegmenter(Protocol):
     """Masks of objects that somebody pointed at, through a video."""
+    def estimate(self, frames: Iterable[np.ndarray], follow: Follow | None = None) -> Iterator[PersonInFrame]:
+        """Frames of one shot, uint8 (H, W, 3) RGB of one size → one result each, as they come. Keeps no frame.
+
+        follow: a new one, told of all people in every frame, that says who is meant; None: the largest.
+        """
+
+
+class DepthEstimator(Protocol):
+    """How near every pixel is, frame by frame.
+
+    on_skeleton: it knows the limbs alone, in 0…1 with 0 elsewhere.
+    """
+
+    name: str
+    on_skeleton: bool
+
+    def available(self) -> str | None:
+        """Why it cannot be used here, in one line with the fix; None where it can."""
+
+    def estimate(self, frames: Iterable[np.ndarray], follow: Follow | None = None) -> Iterator[np.ndarray]:
+        """Frames of one shot, uint8 (H, W, 3) RGB of one size → (H, W) float32 each, larger is nearer, on one scale.
+
+        follow: says whose limbs are meant, where it knows limbs alone.
+        """
+
+
+@dataclass(frozen=True)
+class LocatedObject:
+    """box: left, top, right and bottom in pixels. label: what of the text it is. score 0…1."""
+
+    box: tuple[float, float, float, float]
+    label: str
+    score: float
+
+
+class ObjectLocator(Protocol):
+    """Where a text's objects are, frame by frame."""
 
     name: str
 
@@ -74,3 +114,5 @@ class VideoSegmenter(Protocol):
         frames: uint8 (H, W, 3) RGB of one size, made when they are asked for; no more than a few are held at once.
         prompts: one an object, each with marks on at least one frame.
         """
+    def locate(self, frames: Iterable[np.ndarray], text: str) -> Iterator[list[LocatedObject]]:
+        """Frames, uint8 (H, W, 3) RGB, and phrases with commas between them → objects of each, the surest first."""

@@ -13,8 +13,10 @@ from inhabit.media import Pose, open_video, parse_poses, read_mask, read_pose, r
 from inhabit.media.pose import PARTS
 from inhabit.models import PRESETS
 from inhabit.perception.backends import POSE_ESTIMATORS, MediaPipePose, PersonInFrame
+from inhabit.perception.follow import Follower
 from inhabit.pipeline.inputs import InputFiles, load_inputs
-from inhabit.pipeline.perceived import FILES, perceive, seen_size
+from inhabit.pipeline.perceived import FILES, perceive
+from inhabit.pipeline.perceived_depth import seen_size
 from inhabit.scenes import render_scene, write_scene
 
 REASON = MediaPipePose().available()
@@ -46,7 +48,7 @@ class Scripted:
     def available(self) -> str | None:
         return None
 
-    def estimate(self, frames: Iterable[np.ndarray]) -> Iterator[PersonInFrame]:
+    def estimate(self, frames: Iterable[np.ndarray], follow: Follower | None = None) -> Iterator[PersonInFrame]:
         for index, frame in enumerate(frames):
             height, width = frame.shape[:2]
             parts = {part: np.zeros((count, 3), np.float32) for part, (_, count) in PARTS.items()}
@@ -192,3 +194,21 @@ def test_perceive_writes_what_is_asked_and_replaces_only_its_own(clip, scripted,
         assert told in error and error.count("\n") == 1 and not (tmp_path / "no").exists()
     write_lossless(tmp_path / "mask.mkv", np.zeros((3, 64, 48, 3), np.uint8), 24)
     assert main(["perceive", "--driving", str(tmp_path / "mask.mkv"), "--out", str(tmp_path)]) == 2
+
+
+@needs_weights
+def test_one_of_two_people_is_perceived_and_one_who_is_not_there_is_told(tmp_path, capsys, caplog):
+    caplog.set_level("INFO")
+    pair = [render_scene(seed, "walk", 3, 256, 256) for seed in (900_001, 900_002)]
+    both = tmp_path / "both.mkv"
+    write_lossless(both, np.concatenate([scene.driving for scene in pair], axis=2), 8)
+    for person, scene, shift in (("1", pair[0], 0), ("384,128", pair[1], 256)):
+        out = tmp_path / person
+        assert main(["perceive", "--driving", str(both), "--out", str(out), "--person", person]) == 0
+        assert "up to 2 people are in" in caplog.text
+        poses = parse_poses(read_pose(out / "pose.json"), 512, 256)
+        for [found], [truth] in zip(poses, parse_poses(scene.pose, 256, 256), strict=True):
+            seen = (found.body[:, 2] > 0) & (truth.body[:, 2] > 0)
+            assert np.abs(found.body[seen, :2] - truth.body[seen, :2] - (shift, 0)).mean() < 12
+    assert main(["perceive", "--driving", str(both), "--out", str(tmp_path / "3"), "--person", "3"]) == 2
+    assert "person 3 from the left is in no frame of" in capsys.readouterr().err and not (tmp_path / "3").exists()

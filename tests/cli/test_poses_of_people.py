@@ -184,3 +184,48 @@ def test_hands_are_measured_on_the_models_own_scale_of_sharpness(clip):
         found.append(load_inputs(files, config.model_copy(update={"pose": motion})).conditions.blur[0, ..., 2].max())
     variance = [typical * share / (1 - share) for typical, share in zip((500.0, 2000.0), found, strict=True)]
     assert found[0] > found[1] > 0 and float(variance[0]) == pytest.approx(float(variance[1]), rel=1e-3)
+
+
+def crowd(clip, order=(0, 1)) -> dict:
+    """The clip with a second, smaller person on the right in every frame but the last, in that order of the list."""
+    frames = read_pose(clip.folder / "pose.json")
+    for index, frame in enumerate(frames):
+        body = np.reshape(frame["people"][0]["pose_keypoints_2d"], (-1, 3))
+        size = np.array([frame["canvas_width"], frame["canvas_height"], 1])
+        small = np.where(body[:, 2:] > 0, (body / size * 0.5 + (0.45, 0.25, 0.5)) * size, 0)
+        people = [frame["people"][0], {"pose_keypoints_2d": small.ravel().tolist()}]
+        frame["people"] = [people[number] for number in (order if index < len(frames) - 1 else (0,))]
+    write_pose(clip.folder / "crowd.json", frames)
+    return {"pose": clip.folder / "crowd.json"}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_several_people_the_largest_is_followed_and_the_others_told(clip, caplog, order):
+    caplog.set_level("INFO")
+    drawn = inputs(clip, **crowd(clip, order)).conditions.skeleton.numpy()
+    alone = inputs(clip).conditions.skeleton.numpy()
+    bodies = [slice(None), slice(0, FRAMES)]
+    np.testing.assert_array_equal(drawn[bodies[1]] > 0, alone[bodies[1]] > 0)
+    assert "crowd.json shows up to 2 people: the largest person is followed" in caplog.text
+
+
+@pytest.mark.parametrize("person", ["2", f"{0.7 * WIDTH:g},{0.5 * HEIGHT:g}"])
+def test_another_person_is_chosen_and_missed_where_they_are_not(clip, caplog, person):
+    drawn = inputs(clip, **crowd(clip), person=person).conditions.skeleton.numpy()
+    expected = place(inputs(clip).conditions.skeleton.numpy()) * 0.5 + (0.45, 0.45, 0.25)
+    np.testing.assert_allclose(place(drawn), expected, atol=0.08)
+    assert not drawn[-1].any() and f"is not among the people in frame {FRAMES - 1} of" in caplog.text
+
+
+def test_a_person_who_is_not_there_is_refused(animate, clip):
+    code, error = animate(**crowd(clip), person="3")
+    assert code == 2 and "person 3 from the left is in no frame of" in error and "which shows up to 2" in error
+    code, error = animate(**crowd(clip), person="second")
+    assert code == 2 and "'second'" in error
+
+
+def test_skeleton_videos_have_no_people_to_choose_from(animate, clip):
+    skeleton = (inputs(clip).conditions.skeleton.numpy() * 255).astype(np.uint8)
+    write_lossless(clip.folder / "skeletons.mkv", skeleton, 8)
+    code, error = animate(pose=clip.folder / "skeletons.mkv", person="2")
+    assert code == 2 and "skeletons.mkv is a video of skeletons, where person 2 from the left cannot be told" in error

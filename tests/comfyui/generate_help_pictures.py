@@ -13,8 +13,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
-from inhabit.media import to_float, to_uint8
+from inhabit.media import parse_poses, to_float, to_uint8
 from inhabit.perception import (
     blur_maps,
     hand_face_regions,
@@ -24,16 +25,24 @@ from inhabit.perception import (
     shape_agnostic_mask,
     structured_depth,
 )
+from inhabit.perception.backends import LandmarkDepth, MediaPipePose
+from inhabit.perception.person_crop import PersonCrop, cut_to, mask_boxes, person_crop
+from inhabit.perception.plate import CleanPlate
+from inhabit.perception.retarget import retarget_keypoints
 from inhabit.pipeline.animate import Settings, animate, initial_noise
 from inhabit.pipeline.conditions import DrivingConditions, environment_frames, object_frames
 from inhabit.pipeline.paste_back import paste_back
+from inhabit.pipeline.reference_picture import studio
+from inhabit.pipeline.uncrop import put_back
 from inhabit.sampling.reference_noise import diffuse_reference
 from inhabit.sampling.schedules import alphas_cumprod, trailing_timesteps
 from inhabit.sampling.windows import step_windows
-from inhabit.scenes import render_scene
+from inhabit.scenes import body, render_scene
+from inhabit.scenes.motion import idle_controls
 from inhabit.weights import BUNDLED, load, load_codec, read_config
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional
 
 FOLDER = Path(__file__).resolve().parents[2] / "web" / "docs" / "img"
 CELL, GAP, LABEL = 176, 8, 20  # pixels
@@ -151,6 +160,33 @@ def sample_scene() -> Image.Image:
         [("depth", scene.depth[frame]), ("character", scene.character[frame]), ("object", scene.object[frame])],
         [("hands", scene.hands[frame]), ("face", scene.face[frame]), ("target", scene.target[frame])],
     )
+
+
+def pose_estimator() -> Image.Image:
+    scene, frame = render_scene(SEED, "walk", 8, 512, 512), 6
+    found = list(MediaPipePose().estimate(scene.driving))[frame]
+    skeleton = render_skeleton([found.keypoints()], 512, 512)[0]
+    return grid(
+        [
+            ("video", to_float(scene.driving)[frame]),
+            ("skeleton", skeleton),
+            ("character", torch.from_numpy(found.mask)),
+        ]
+    )
+
+
+def depth_estimator() -> Image.Image:
+    scene, frame = render_scene(SEED, "walk", 8, 512, 512), 6
+    found = list(LandmarkDepth().estimate(scene.driving))[frame]
+    return grid([("image", to_float(scene.driving)[frame]), ("depth (landmark-z)", torch.from_numpy(found))])
+
+
+def object_locator() -> Image.Image:
+    scene, frame = clip("object"), 12
+    rows, columns = scene.object[frame].nonzero().T
+    box = torch.zeros(SIZE, SIZE)
+    box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = 1
+    return grid([("image", scene.driving[frame]), ("preview", box)])
 
 
 def skeleton_renderer() -> Image.Image:
@@ -359,6 +395,33 @@ def windowed_sampler() -> Image.Image:
     )
 
 
+def pose_retarget() -> Image.Image:
+    """Short legs, broad shoulders, a large head: the same motion in the same scene."""
+    scene, frame = clip("object"), 12
+    rig = body.Rig(
+        shoulder=0.13, torso=0.31, thigh=0.2, shin=0.19, pelvis=0.425, head=(0.105, 0.132, 0.118), hand=0.125
+    )
+    points = body.solve(rig, idle_controls(np.random.default_rng(SEED)))[0]
+    reference = [body.keypoints(body.project(points, 0.85 * SIZE, (SIZE / 2, 0.93 * SIZE)), SIZE, SIZE)]
+    [[character]] = parse_poses(reference, SIZE, SIZE)
+    changed = retarget_keypoints(scene.pose, character, list(scene.object.numpy()))
+    before, after = (render_skeleton(poses, SIZE, SIZE)[frame] for poses in (scene.pose, changed))
+    shown = scene.driving[frame] / 2
+    return grid(
+        [("reference_pose", render_skeleton(reference, SIZE, SIZE)[0]), ("objects", scene.object[frame])],
+        [("pose, on the video", shown.maximum(before)), ("pose that comes out", shown.maximum(after))],
+    )
+
+
+def clean_plate() -> Image.Image:
+    scene, frame = clip("walk"), 12
+    plate, known = CleanPlate(scene.driving, scene.character)[frame]
+    return grid(
+        [("driving", scene.driving[frame]), ("mask", scene.character[frame])],
+        [("plate", plate), ("known", known)],
+    )
+
+
 def paste_back_picture() -> Image.Image:
     scene, drawn, frame = clip("reach"), result("reach"), 12
     pasted = paste_back(drawn, scene.driving, scene.mask)
@@ -368,15 +431,59 @@ def paste_back_picture() -> Image.Image:
     )
 
 
+def wide_clip() -> tuple[Tensor, Tensor, PersonCrop]:
+    """A small character in a large room, its mask there, and the crop around the character."""
+    scene, side = clip("walk"), 2 * SIZE
+    place = (SIZE - 16, 16, side - SIZE - 20, 20)  # left, right, top, bottom
+    character = functional.pad(scene.character, place)
+    puppet = functional.pad(scene.driving.permute(0, 3, 1, 2), place).permute(0, 2, 3, 1)
+    frame = torch.lerp(studio(side, side), puppet, character.unsqueeze(-1))
+    return frame, character, person_crop(mask_boxes(character.numpy()), (side, side), 24, 1.0)
+
+
+def outlined(picture: Tensor, crop: PersonCrop, index: int) -> Tensor:
+    rows, columns = crop.window(index)
+    shown = picture.clone()
+    for edge in (rows.start, rows.stop - 2):
+        shown[edge : edge + 2, columns] = torch.tensor([1.0, 0.2, 0.2])
+    for edge in (columns.start, columns.stop - 2):
+        shown[rows, edge : edge + 2] = torch.tensor([1.0, 0.2, 0.2])
+    return shown
+
+
+def crop_to_person() -> Image.Image:
+    frame, character, crop = wide_clip()
+    window = cut_to(frame, crop, (128, 128))
+    return grid(
+        [("image, and where the window is", outlined(frame[12], crop, 12))],
+        [("image", window[12]), ("mask", cut_to(character, crop, (128, 128))[12])],
+    )
+
+
+def uncrop() -> Image.Image:
+    frame, character, crop = wide_clip()
+    result = cut_to(frame, crop, (128, 128))[12].flip(-1)
+    mask = cut_to(character, crop, (128, 128))[12]
+    return grid(
+        [("result", result), ("mask", mask)],
+        [("image, with the result in it", put_back(result, mask, frame[12], crop, 12))],
+    )
+
+
 PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitModelLoader": model_loader,
     "InhabitAssembleModel": assemble_model,
     "InhabitLoRALoader": lora_loader,
     "InhabitSampleScene": sample_scene,
+    "InhabitPoseRetarget": pose_retarget,
+    "InhabitPoseEstimator": pose_estimator,
+    "InhabitDepthEstimator": depth_estimator,
+    "InhabitObjectLocator": object_locator,
     "InhabitSkeletonRenderer": skeleton_renderer,
     "InhabitShapeAgnosticMask": shape_mask,
     "InhabitHandFaceRegions": hand_face,
     "InhabitMotionBlur": motion_blur,
+    "InhabitCleanPlate": clean_plate,
     "InhabitReference": reference,
     "InhabitMotion": motion,
     "InhabitEnvironment": environment,
@@ -388,6 +495,8 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "InhabitAnimationGuider": animation_guider,
     "InhabitWindowedSampler": windowed_sampler,
     "InhabitPasteBack": paste_back_picture,
+    "InhabitCropToPerson": crop_to_person,
+    "InhabitUncrop": uncrop,
 }
 
 

@@ -46,12 +46,17 @@ CONTRACT = {
         ["COMBO", "INT", "INT", "INT", "INT"],
         ["IMAGE", "IMAGE", "POSE_KEYPOINT", "IMAGE", "MASK", "MASK", "MASK", "MASK", "IMAGE"],
     ),
+    "InhabitPoseRetarget": (["POSE_KEYPOINT", "IMAGE", "POSE_KEYPOINT", "MASK"], ["POSE_KEYPOINT"]),
+    "InhabitPoseEstimator": (["IMAGE,VIDEO", "COMBO", "STRING", "FLOAT"], ["POSE_KEYPOINT", "IMAGE", "MASK"]),
+    "InhabitDepthEstimator": (["IMAGE", "COMBO"], ["IMAGE"]),
+    "InhabitObjectLocator": (["IMAGE", "STRING", "COMBO"], ["BOUNDING_BOX", "MASK"]),
     "InhabitSkeletonRenderer": (["POSE_KEYPOINT", "INT", "INT", "IMAGE"], ["IMAGE", "IMAGE"]),
     "InhabitShapeAgnosticMask": (
         ["MASK", "INT", "INT", "INT", "BOOLEAN", "INT", "INT", "INT", "INT", "IMAGE", "INT"],
         ["MASK", "IMAGE"],
     ),
-    "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT"], ["IMAGE"]),
+    "InhabitPasteBack": (["IMAGE", "IMAGE", "MASK", "INT", "INT", "IMAGE", "MASK", "MASK"], ["IMAGE"]),
+    "InhabitCleanPlate": (["IMAGE", "MASK", "INT"], ["IMAGE", "MASK"]),
     "InhabitHandFaceRegions": (
         ["POSE_KEYPOINT", "INT", "INT", "FLOAT", "IMAGE", "INT"],
         ["MASK", "MASK", "MASK", "IMAGE"],
@@ -63,7 +68,7 @@ CONTRACT = {
     ),
     "InhabitMotion": (["CONDITIONING", "CONDITIONING", "IMAGE", "IMAGE", "IMAGE"], ["CONDITIONING", "CONDITIONING"]),
     "InhabitEnvironment": (
-        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK", "COMBO", "COMBO"],
+        ["CONDITIONING", "CONDITIONING", "VAE", "IMAGE", "MASK", "COMBO", "COMBO", "IMAGE", "MASK"],
         ["CONDITIONING", "CONDITIONING", "LATENT"],
     ),
     "InhabitObjects": (
@@ -92,6 +97,11 @@ CONTRACT = {
         ],
         ["LATENT"],
     ),
+    "InhabitCropToPerson": (
+        ["IMAGE", "INT", "INT", "FLOAT", "POSE_KEYPOINT", "MASK", "MASK", "IMAGE", "FLOAT"],
+        ["IMAGE", "INHABIT_CROP", "POSE_KEYPOINT", "MASK", "MASK", "IMAGE"],
+    ),
+    "InhabitUncrop": (["IMAGE", "IMAGE", "INHABIT_CROP", "MASK"], ["IMAGE"]),
 }
 
 

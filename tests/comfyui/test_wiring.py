@@ -13,6 +13,7 @@ from .wiring_cases import LONG, faults, odd
 
 PICTURES_AND_MASKS = {case: expected for case, (*_, expected) in faults().items()}
 DRAWN = ("InhabitSkeletonRenderer", "InhabitHandFaceRegions", "InhabitMotionBlur")
+POSED = (*DRAWN, "InhabitPoseRetarget")
 CONDITIONS = ("InhabitMotion", "InhabitEnvironment", "InhabitObjects")
 ENCODING = ("InhabitReference", "InhabitEnvironment", "InhabitObjects")
 LISTED = ("InhabitShiftedSNR", "InhabitTrailingSigmas", "InhabitReferenceNoise")
@@ -130,7 +131,10 @@ MODELS = {
 }
 SAID = {
     **PICTURES_AND_MASKS,
-    **{f"{node}, pose: {fault}": expected for node in DRAWN for fault, expected in POSES.items()},
+    **{f"{node}, pose: {fault}": expected for node in POSED for fault, expected in POSES.items()},
+    "InhabitPoseRetarget, no reference": "neither reference nor reference_pose is connected; connect one of them",
+    "InhabitPoseRetarget, reference_pose: two frames": "reference_pose has 2 frames: give the one of the reference",
+    "InhabitPoseRetarget, reference_pose: nobody": "reference_pose shows nobody: give the pose of the character",
     "InhabitSkeletonRenderer, pose: a frame less": "depth has 6 frames but pose has 5; give both as many",
     "InhabitMotionBlur, pose: a frame less": "driving has 6 frames but pose has 5; give both as many",
     "InhabitMotionBlur, sharpness_override: a word": "sharpness 'left sometimes' is not understood: write",

@@ -14,6 +14,7 @@ from comfy_extras.nodes_custom_sampler import KSamplerSelect, RandomNoise, Sampl
 from inhabit.errors import InputError
 from inhabit.nodes.extension import NODES
 from inhabit.nodes.host.model import load_model, load_vae
+from inhabit.perception.person_crop import mask_boxes, person_crop
 
 BY_NAME = {node.__name__: node for node in NODES}
 SEED, LENGTH, OVERLAP = 3, 4, 1
@@ -40,6 +41,12 @@ class Wires:
             mask[index % height] = 1
         self.pose = [_pose(index, width, height) for index in range(frames)]
 
+    @property
+    def crop(self):
+        """A window around the mask."""
+        size = (self.width, self.height)
+        return person_crop(mask_boxes(self.mask.numpy()), size, 24, 1.0)
+
     @functools.cached_property
     def conditions(self) -> tuple:
         """Positive and negative conditioning, and the latent."""
@@ -63,6 +70,11 @@ class Wires:
             sampler |= {"latent": latent, "length": LENGTH, "overlap": OVERLAP}
             return sides | sampler if node == "InhabitWindowedSampler" else sides
         return {
+            "InhabitPoseRetarget": {
+                "pose": self.pose,
+                "reference_pose": self.pose[:1],
+                "objects": self.object_mask,
+            },
             "InhabitSkeletonRenderer": {"pose": self.pose, **size, "depth": self.depth},
             "InhabitShapeAgnosticMask": {
                 "mask": self.mask,
@@ -75,6 +87,7 @@ class Wires:
             },
             "InhabitHandFaceRegions": {"pose": self.pose, **size, "dilation": 2.0},
             "InhabitMotionBlur": {"pose": self.pose, **size, "sharpness_override": "", "driving": self.driving},
+            "InhabitCleanPlate": video,
             "InhabitReference": {
                 "vae": self.vae,
                 "image": self.reference,
@@ -85,6 +98,17 @@ class Wires:
             "InhabitEnvironment": {**empty, "vae": self.vae, **video},
             "InhabitObjects": {**empty, "vae": self.vae, "driving": self.driving, "mask": self.object_mask},
             "InhabitPasteBack": {"result": 1 - self.driving, **video, "feather": 2},
+            "InhabitCropToPerson": {
+                "image": self.driving,
+                "width": 32,
+                "height": 32,
+                "margin": 0.2,
+                "pose": self.pose,
+                "mask": self.mask,
+                "objects": self.object_mask,
+                "depth": self.depth,
+            },
+            "InhabitUncrop": {"result": self.driving, "image": self.driving, "crop": self.crop, "mask": self.mask},
             "InhabitContextWindows": {
                 "model": self.model,
                 "length": LENGTH,

@@ -17,6 +17,7 @@ IMAGES = [
     ("InhabitSkeletonRenderer", "depth"),
     ("InhabitShapeAgnosticMask", "image"),
     ("InhabitMotionBlur", "driving"),
+    ("InhabitCleanPlate", "driving"),
     ("InhabitMotion", "skeleton"),
     ("InhabitMotion", "depth"),
     ("InhabitMotion", "blur"),
@@ -24,15 +25,21 @@ IMAGES = [
     ("InhabitObjects", "driving"),
     ("InhabitPasteBack", "result"),
     ("InhabitPasteBack", "driving"),
+    ("InhabitCropToPerson", "image"),
+    ("InhabitCropToPerson", "depth"),
+    ("InhabitUncrop", "result"),
+    ("InhabitUncrop", "image"),
 ]
 ALONE = [("InhabitReference", "image"), ("InhabitReference", "driving")]
 MASKS = [
+    ("InhabitPoseRetarget", "objects"),
     ("InhabitShapeAgnosticMask", "mask"),
+    ("InhabitCleanPlate", "mask"),
     ("InhabitEnvironment", "mask"),
     ("InhabitObjects", "mask"),
     ("InhabitPasteBack", "mask"),
 ]
-ONE_FOR_ALL = MASKS[1:]
+ONE_FOR_ALL = [pair for pair in MASKS if pair[0] != "InhabitShapeAgnosticMask"]
 
 
 def _with(value: float):
@@ -132,7 +139,8 @@ def faults() -> dict[str, tuple[str, str, object, str]]:
     ):
         for node, name in inputs:
             for fault, (change, said) in (item for table in tables for item in table.items()):
-                found[f"{node}, {name}: {fault}"] = (node, name, change, said.format(name=name))
+                if (node, fault) != ("InhabitPoseRetarget", "nothing"):  # it does without objects
+                    found[f"{node}, {name}: {fault}"] = (node, name, change, said.format(name=name))
     return found
 
 

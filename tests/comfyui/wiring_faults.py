@@ -57,7 +57,7 @@ def pose_faults(wires: Wires) -> dict:
         "canvas is negative": frames(canvas_height=-48),
         "canvas is NaN": frames(canvas_height=float("nan")),
     }
-    drawn = ("InhabitSkeletonRenderer", "InhabitHandFaceRegions", "InhabitMotionBlur")
+    drawn = ("InhabitPoseRetarget", "InhabitSkeletonRenderer", "InhabitHandFaceRegions", "InhabitMotionBlur")
     attempts = {
         f"{node}, pose: {fault}": functools.partial(wires.call, node, pose=pose)
         for node in drawn
@@ -66,6 +66,13 @@ def pose_faults(wires: Wires) -> dict:
     short = wires.pose[:SHORT]
     return attempts | {
         "InhabitSkeletonRenderer, pose: a frame less": lambda: wires.call("InhabitSkeletonRenderer", pose=short),
+        "InhabitPoseRetarget, no reference": lambda: wires.call("InhabitPoseRetarget", reference_pose=None),
+        "InhabitPoseRetarget, reference_pose: two frames": lambda: wires.call(
+            "InhabitPoseRetarget", reference_pose=wires.pose[:2]
+        ),
+        "InhabitPoseRetarget, reference_pose: nobody": lambda: wires.call(
+            "InhabitPoseRetarget", reference_pose=[{"people": []}]
+        ),
         "InhabitMotionBlur, pose: a frame less": lambda: wires.call("InhabitMotionBlur", pose=short),
         "InhabitMotionBlur, sharpness_override: a word": lambda: wires.call(
             "InhabitMotionBlur", sharpness_override="left sometimes"

@@ -156,3 +156,16 @@ def test_a_source_without_sound_gives_none(tmp_path):
     for source in (tmp_path / "silent.mp4", tmp_path / "picture.png", tmp_path):
         write_video(tmp_path / "made.mp4", frames, 8, sound_of=source)
         assert sound_packets(tmp_path / "made.mp4") == []
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_equal_frames_make_equal_files(tmp_path, name):
+    frames = cv2.GaussianBlur(np.random.default_rng(0).random((232, 200, 24)).astype(np.float32), (0, 0), 3)
+    frames = np.moveaxis(cv2.normalize(frames, None, 0, 1, cv2.NORM_MINMAX), 2, 0).reshape(8, 3, 232, 200)
+    frames = np.ascontiguousarray(np.moveaxis(frames, 1, -1))
+    written = set()
+    for _ in range(6):
+        write = write_lossless if name.endswith("mkv") else write_video
+        write(tmp_path / name, frames, 12)
+        written.add((tmp_path / name).read_bytes())
+    assert len(written) == 1

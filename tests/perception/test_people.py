@@ -1,12 +1,13 @@
 """Gaps and jitter of one person, on poses made by hand, against what can be computed directly."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from inhabit.media.pose import PARTS, Pose, parse_poses
 from inhabit.perception.backends import PersonInFrame
 from inhabit.perception.backends.protocols import FILLED, REAL_SCORES
-from inhabit.perception.people import LONGEST_GAP, SteadyPerson, fill_gaps
+from inhabit.perception.people import LONGEST_GAP, SteadyPerson, fill_gaps, steady_masks
 from inhabit.perception.smoothing import PoseSmoother
 
 SIZE, RATE = 64, 12
@@ -84,3 +85,26 @@ def test_keypoints_mark_what_was_filled_and_take_any_canvas():
     assert FILLED not in last.keypoints()["people"][0]
     [[again]] = parse_poses([frame], SIZE, SIZE)
     assert np.allclose(again.body, filled.pose.body, atol=1e-3)
+
+
+def blob(width: int) -> PersonInFrame:
+    one = person(10)
+    mask = np.zeros((SIZE, SIZE), np.float32)
+    mask[10:50, 10 : 10 + width] = 1
+    return replace(one, mask=mask)
+
+
+def test_a_mask_that_drops_out_for_a_frame_is_the_median_of_those_around():
+    clip = [blob(20), blob(21), blob(4), blob(22), blob(21), blob(20)]
+    steady = list(steady_masks(clip))
+    assert np.array_equal(steady[2].mask, blob(21).mask) and steady[2].pose is clip[2].pose
+    assert all(steady[index] is clip[index] for index in (0, 1, 3, 4, 5))
+
+
+def test_masks_that_change_for_good_stay_and_nobody_is_made_up():
+    widths = [20] * 4 + [8] * 4
+    assert [one.mask.sum() for one in steady_masks(map(blob, widths))] == [40 * width for width in widths]
+    gone = [blob(20), blob(20), NOBODY, blob(20), blob(20)]
+    assert all(after is before for after, before in zip(steady_masks(gone), gone, strict=True))
+    for length in range(6):
+        assert len(list(steady_masks([blob(9)] * length))) == length

@@ -40,6 +40,21 @@ def test_fills_take_the_colours_around_the_hole():
         environment_frames(driving, mask, "pink")
 
 
+def test_a_plate_fills_the_hole_where_it_is_known():
+    driving, plate = torch.rand(2, 3, 8, 8, 3)
+    mask, known = torch.zeros(2, 3, 8, 8)
+    mask[..., 2:6, 2:6], known[..., :4] = 1, 1
+    filled = environment_frames(driving, mask, plate=plate, known=known)
+    assert torch.equal(filled[..., 2:6, 2:4, :], plate[..., 2:6, 2:4, :])
+    assert filled[..., 2:6, 4:6, :].eq(0.5).all()
+    assert torch.equal(filled[mask == 0], driving[mask == 0])
+    assert torch.equal(environment_frames(driving, mask, plate=plate)[mask == 1], plate[mask == 1])
+    with pytest.raises(InputError, match="plate has shape"):
+        environment_frames(driving, mask, plate=plate[:2])
+    with pytest.raises(InputError, match="known has shape"):
+        environment_frames(driving, mask, plate=plate, known=known[:2])
+
+
 @pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
 def test_a_latent_cell_is_generated_when_one_pixel_is(lead):
     mask = torch.zeros(*lead, 16, 24)

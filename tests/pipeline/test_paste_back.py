@@ -119,3 +119,51 @@ def test_shapes_that_disagree_are_refused():
         paste_back(result, driving, mask[:-1])
     with pytest.raises(InputError, match="feather is -1"):
         paste_back(result, driving, mask, feather=-1)
+
+
+def seen_place(seed: int = 0) -> dict[str, torch.Tensor]:
+    """A plate that differs from everything else, known but for its right side, and a matte inside the mask."""
+    known = torch.ones(FRAMES, SIZE, SIZE)
+    known[:, :, 36:] = 0
+    matte = torch.zeros(FRAMES, SIZE, SIZE)
+    matte[:, 26:38, 26:32] = 1
+    plate = torch.rand((FRAMES, SIZE, SIZE, 3), generator=torch.Generator().manual_seed(seed))
+    return {"plate": plate, "known": known, "matte": matte}
+
+
+def test_around_the_matte_is_exactly_the_plate_and_inside_it_the_result():
+    result, driving, mask = scene()
+    place = seen_place()
+    output = paste_back(result, driving, mask, feather=2, **place)
+    kept, known = place["matte"] == 1, place["known"] == 1
+    known[:, :, 33:] = False  # within the feather of what is not known the result fades out
+    assert torch.equal(output[kept], result[kept])
+    assert torch.equal(output[known & ~kept], place["plate"][known & ~kept])
+    unknown = (place["known"] == 0) & (mask == 1)
+    assert torch.equal(output[unknown], result[unknown])
+    far = (place["known"] == 0) & ~box(mask, 2)
+    assert torch.equal(output[far], driving[far])
+
+
+def test_a_plate_that_is_known_nowhere_changes_nothing():
+    result, driving, mask = scene()
+    place = seen_place() | {"known": torch.zeros(FRAMES, SIZE, SIZE)}
+    assert torch.equal(paste_back(result, driving, mask, **place), paste_back(result, driving, mask))
+
+
+def test_frames_without_a_region_stay_the_driving_videos():
+    result, driving, mask = scene()
+    output = paste_back(result, driving, torch.zeros_like(mask), **seen_place())
+    assert torch.equal(output, driving)
+
+
+def test_a_plate_of_another_shape_or_without_a_matte_is_told():
+    result, driving, mask = scene()
+    place = seen_place()
+    with pytest.raises(InputError, match="only plate and known is given"):
+        paste_back(result, driving, mask, plate=place["plate"], known=place["known"])
+    with pytest.raises(InputError, match="only matte is given"):
+        paste_back(result, driving, mask, matte=place["matte"])
+    for name, value in place.items():
+        with pytest.raises(InputError, match=rf"{name} has shape \(12, "):
+            paste_back(result, driving, mask, **place | {name: value[:-1]})

@@ -245,3 +245,19 @@ def test_bad_frame_and_identity_are_named():
     ):
         with pytest.raises(InputError):
             call()
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("walk", 900_001), ("object", 900_003), ("reach", 900_002)])
+def test_the_place_is_what_the_frame_shows_away_from_the_character(kind, seed):
+    renderer = SceneRenderer(seed, kind, 128, 128, 6)
+    for index in (0, 5):
+        frame, place = renderer.frame(index), renderer.place(index)
+        rows, columns = np.nonzero(np.maximum(frame.character, frame.object))
+        away = np.ones((128, 128), bool)
+        away[max(0, rows.min() - 8) : rows.max() + 20, max(0, columns.min() - 16) : columns.max() + 16] = (
+            False  # shadow
+        )
+        assert away.any() and np.array_equal(place[away], frame.image[away])
+        assert not np.array_equal(place, frame.image)
+    with pytest.raises(InputError, match="frame is 6"):
+        renderer.place(6)

@@ -163,6 +163,25 @@ def test_pictures_for_the_autoencoder_are_crops_of_the_scene(tiny, monkeypatch):
     assert (rows.diff(dim=1) == 1).all() and len(set(rows[:, 0].tolist())) > 1
 
 
+def test_crops_on_the_character_have_it_in_their_middle(tiny, monkeypatch):
+    original = data.RenderedScenes.clip
+
+    def marked(self, rng, frames, consecutive):
+        clip = original(self, rng, frames, consecutive)
+        return clip.__class__(**{**vars(clip), "target": clip.target_character[..., None].repeat(3, -1)})
+
+    def middles(share: float) -> np.ndarray:
+        options = f"pictures: {{crop: 16, on_character: {share}}}"
+        stage = f"{{name: a, kind: autoencoder, steps: 6, clips: 4, frames: 3, {options}}}"
+        pictures = np.concatenate([step.pictures_BHWC for step in steps_of(tiny(f"stages=[{stage}]"))])
+        frames_alone = pictures.reshape(-1, 3, 16, 16, 3)[:, :2].reshape(-1, 16, 16, 3)
+        return (frames_alone[:, 7:9, 7:9, 0] > 127).any(axis=(1, 2))  # a mirrored crop's middle is a pixel further left
+
+    monkeypatch.setattr(data.RenderedScenes, "clip", marked)
+    assert middles(1.0).mean() > 0.9  # at the picture's border the middle is elsewhere
+    assert middles(0.0).mean() < 0.5
+
+
 def test_clips_from_scene_folders(tiny, tmp_path):
     folders = f"data.folder={tmp_path}"
     with pytest.raises(InputError, match="no scene"):
