@@ -59,12 +59,6 @@ class PoseEstimator(Protocol):
     def available(self) -> str | None:
         """Why it cannot be used here, in one line with the fix; None where it can."""
 
-    def estimate(self, frames: Iterable[np.ndarray]) -> Iterator[PersonInFrame]:
-        """Frames of one shot, uint8 (H, W, 3) RGB of one size → one result each, as they come. Keeps no frame."""
-
-
-class VideoSegmenter(Protocol):
-    """Masks of objects that somebody pointed at, through a video."""
     def estimate(self, frames: Iterable[np.ndarray], follow: Follow | None = None) -> Iterator[PersonInFrame]:
         """Frames of one shot, uint8 (H, W, 3) RGB of one size → one result each, as they come. Keeps no frame.
 
@@ -108,11 +102,21 @@ class ObjectLocator(Protocol):
     def available(self) -> str | None:
         """Why it cannot be used here, in one line with the fix; None where it can."""
 
+    def locate(self, frames: Iterable[np.ndarray], text: str) -> Iterator[list[LocatedObject]]:
+        """Frames, uint8 (H, W, 3) RGB, and phrases with commas between them → objects of each, the surest first."""
+
+
+class VideoSegmenter(Protocol):
+    """Masks of objects that somebody pointed at, through a video."""
+
+    name: str
+
+    def available(self) -> str | None:
+        """Why it cannot be used here, in one line with the fix; None where it can."""
+
     def segment(self, frames: Sequence[np.ndarray], prompts: Sequence[Prompt]) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yield number of a frame, number of an object, and its mask (H, W) bool there: each pair once, in any order.
 
         frames: uint8 (H, W, 3) RGB of one size, made when they are asked for; no more than a few are held at once.
         prompts: one an object, each with marks on at least one frame.
         """
-    def locate(self, frames: Iterable[np.ndarray], text: str) -> Iterator[list[LocatedObject]]:
-        """Frames, uint8 (H, W, 3) RGB, and phrases with commas between them → objects of each, the surest first."""
