@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ...media.pose import PARTS, Pose, to_keypoints
 from ..follow import Follow
+from ..prompts import Prompt
 
 # Keys of one person's dict: part → the model's own probability of every point; true where no model saw the person.
 REAL_SCORES, FILLED = "inhabit_scores", "inhabit_filled"
@@ -107,3 +108,19 @@ class ObjectLocator(Protocol):
 
     def locate(self, frames: Iterable[np.ndarray], text: str) -> Iterator[list[LocatedObject]]:
         """Frames, uint8 (H, W, 3) RGB, and phrases with commas between them → objects of each, the surest first."""
+
+
+class VideoSegmenter(Protocol):
+    """Masks of objects that somebody pointed at, through a video."""
+
+    name: str
+
+    def available(self) -> str | None:
+        """Why it cannot be used here, in one line with the fix; None where it can."""
+
+    def segment(self, frames: Sequence[np.ndarray], prompts: Sequence[Prompt]) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield number of a frame, number of an object, and its mask (H, W) bool there: each pair once, in any order.
+
+        frames: uint8 (H, W, 3) RGB of one size, made when they are asked for; no more than a few are held at once.
+        prompts: one an object, each with marks on at least one frame.
+        """
