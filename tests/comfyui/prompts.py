@@ -76,7 +76,7 @@ def by_command_line(folder: Path, prompt: dict, *more: object) -> np.ndarray:
     np.save(folder / "depth.npy", scene.depth)
     files = {"reference": "reference.png", "driving": "driving.mkv", "pose": "pose.json", "depth": "depth.npy"}
     files |= {"mask": "character.mkv", "object-mask": "object.mkv", "out": "out.mkv"}
-    arguments = ["animate", "--device", "cpu", *more]
+    arguments = ["animate", "--device", "cpu", "--plate", "off", *more]  # the graphs have no plate
     for name, file in files.items():
         arguments += [f"--{name}", folder / file]
     assert cli.main([str(word) for word in arguments]) == 0
